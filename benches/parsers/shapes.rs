@@ -22,7 +22,7 @@ fn nested(open: &str, between: &str, close: &str, size: usize) -> String {
 
 /// Makes a text that is half `long` and half `short`. A parser that scans one half for each part of the other takes
 /// quadratic time.
-fn halves(before: &str, long: &str, between: &str, short: &str, after: &str, size: usize) -> String {
+fn halves([before, long, between, short, after]: [&str; 5], size: usize) -> String {
     format!(
         "{before}{}{between}{}{after}",
         many(long, size / 2),
@@ -60,7 +60,7 @@ pub const FLIGHT: &[Shape] = &[
     },
     Shape {
         name: "empty texts, each of them markup",
-        make: |size| halves("", "1:T0,", "", "2:{\"__html\":\"$1\"}\n", "", size),
+        make: |size| halves(["", "1:T0,", "", "2:{\"__html\":\"$1\"}\n", ""], size),
     },
     Shape {
         name: "texts of markup",
@@ -202,7 +202,7 @@ pub const JSON: &[Shape] = &[
     },
     Shape {
         name: "a long key with escapes, and levels below it",
-        make: |size| halves("{\"\\n", "a", "\":", "[{}, ", "", size),
+        make: |size| halves(["{\"\\n", "a", "\":", "[{}, ", ""], size),
     },
     Shape {
         name: "markup in strings",
@@ -296,11 +296,11 @@ pub const HTML: &[Shape] = &[
     },
     Shape {
         name: "one meta of many contents, after many others",
-        make: |size| halves("<meta ", "a ", "", "content=a ", "name=x>", size),
+        make: |size| halves(["<meta ", "a ", "", "content=a ", "name=x>"], size),
     },
     Shape {
         name: "one link of a long rel and many addresses",
-        make: |size| halves("<link rel='", "a ", "' ", "href=a ", ">", size),
+        make: |size| halves(["<link rel='", "a ", "' ", "href=a ", ">"], size),
     },
     Shape {
         name: "comments that never close",

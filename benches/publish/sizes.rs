@@ -65,7 +65,7 @@ fn corpus(name: &str, export: &Path, table: &mut Table) {
         let mine = total(&texts, |path| {
             let bytes = fs::read(path).expect("a file of the site");
             let made = encode(coding, level, &bytes).expect("an encoder");
-            made.map_or(bytes.len(), |made| made.bytes().len())
+            made.map_or(bytes.len(), |made| made.len())
         });
         let mut row = Row::new(ours);
         row.sent.push(mine);

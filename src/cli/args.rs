@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use syntax_publish::config::parse_duration;
+use syntax_publish::model::path::printable;
 use syntax_publish::rules::nginx::Version;
+
+use super::format::quoted;
 
 /// Publishes a Next.js static export to a plain nginx host over SFTP: atomic releases, uploads only what changed, rolls
 /// back in a second. Without a command it publishes.
@@ -59,17 +62,6 @@ pub struct Global {
     /// Print more: every file, every stage
     #[arg(short, long, global = true, conflicts_with = "quiet", display_order = 104)]
     pub verbose: bool,
-}
-
-impl Global {
-    /// No options.
-    pub const NONE: Self = Self {
-        site: None,
-        target: None,
-        json: false,
-        quiet: false,
-        verbose: false,
-    };
 }
 
 #[derive(Debug, Subcommand)]
@@ -442,12 +434,7 @@ pub fn again(global: &Global, command: &str) -> String {
     let mut line = format!("syntax-publish {command}");
     let site = global.site.as_ref().map(|file| file.to_string_lossy().into_owned());
     for (name, value) in [("--site", site), ("--target", global.target.clone())] {
-        if let Some(value) = value {
-            line = format!(
-                "{line} {name} {}",
-                super::format::quoted(&syntax_publish::model::path::printable(&value))
-            );
-        }
+        line.extend(value.map(|value| format!(" {name} {}", quoted(&printable(&value)))));
     }
     line
 }

@@ -7,118 +7,79 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use syntax_publish::config::TargetKind;
-use syntax_publish::model::manifest::{Change, ChangeKind, Changes};
+use syntax_publish::model::manifest::{Change, ChangeKind};
 use syntax_publish::store::prune::Pruned;
 use syntax_publish::store::publish::Published;
 
-use super::args::Global;
-use super::args::again;
+use super::args::{Global, again};
 use super::format::{bytes, count, seconds, table};
 use super::json;
-use super::pages::{Grouped, Item, mark};
+use super::pages::{Grouped, Item, KINDS, mark};
 use super::site::Workplace;
 
 /// Maximum number of pages and files that a publish lists. `plan`, `diff` and `-v` list all.
 const LISTED: usize = 6;
 
-/// Formats the pages and files that changed, with their totals. With `files`, lists every file with its size.
-pub fn listed(changes: &Changes, grouped: &Grouped, files: bool) -> String {
-    first_listed(changes, grouped, files, usize::MAX)
-}
-
-/// Like [`listed`], with at most `most` lines in the list.
-fn first_listed(changes: &Changes, grouped: &Grouped, files: bool, most: usize) -> String {
-    let Some(total) = grouped.totals() else {
-        return "no changes\n".to_owned();
-    };
-    if files {
-        return format!("{}{}\n", every_file(changes, most), totals(changes));
+/// Formats the pages and files that changed, at most `most` of them, with their totals. With `files`, lists files with
+/// their sizes.
+pub fn listed(changes: &[Change], grouped: &Grouped, files: bool, most: usize) -> String {
+    match grouped.totals() {
+        None => "no changes\n".to_owned(),
+        Some(_) if files => format!("{}{}\n", every_file(changes, most), totals(changes)),
+        Some(total) => format!("{}{total}\n", items(grouped, most, "")),
     }
-    format!("{}{total}\n", items(grouped, most, ""))
 }
 
 /// Formats the pages and files that changed, by URL, at most `most` of them.
 fn items(grouped: &Grouped, most: usize, indent: &str) -> String {
-    let all = grouped.items().count();
     let row = |item: &Item| vec![format!("{indent}{}", mark(item.change)), item.url.clone()];
-    let rows: Vec<Vec<String>> = grouped.items().take(most).map(row).collect();
-    let more = match all.saturating_sub(most) {
-        0 => String::new(),
-        more => format!("{indent}and {more} more\n"),
-    };
-    table(&rows, &[]) + &more
+    first_rows(grouped.items().map(row).collect(), &[], most, indent)
 }
 
 /// Formats the files of the site that changed, at most `most` of them.
-fn every_file(changes: &Changes, most: usize) -> String {
+fn every_file(changes: &[Change], most: usize) -> String {
     let row = |change: &Change| {
-        vec![
-            mark(change.change).to_owned(),
-            bytes(change.bytes),
-            change.path.to_string(),
-        ]
+        let (mark, path) = (mark(change.change).to_owned(), change.path.to_string());
+        vec![mark, bytes(change.bytes), path]
     };
-    let rows: Vec<Vec<String>> = changes.list.iter().take(most).map(row).collect();
-    let more = match changes.list.len().saturating_sub(most) {
+    first_rows(changes.iter().map(row).collect(), &[1], most, "")
+}
+
+/// Formats a table, at most `most` rows of it. Columns listed in `right` are aligned to the right.
+fn first_rows(mut rows: Vec<Vec<String>>, right: &[usize], most: usize, indent: &str) -> String {
+    let more = match rows.len().saturating_sub(most) {
         0 => String::new(),
-        more => format!("and {more} more\n"),
+        more => format!("{indent}and {more} more\n"),
     };
-    table(&rows, &[1]) + &more
+    rows.truncate(most);
+    table(&rows, right) + &more
 }
 
 /// Formats totals: "2 files added (1.0 KiB), 1 changed (20 B), 0 removed".
-fn totals(changes: &Changes) -> String {
+fn totals(changes: &[Change]) -> String {
     let of = |kind: ChangeKind| {
-        let sum: u64 = changes
-            .list
-            .iter()
-            .filter(|change| change.change == kind)
-            .map(|change| change.bytes)
-            .sum();
-        match changes.count(kind) {
+        let sizes = changes.iter().filter(|change| change.change == kind);
+        let sizes: Vec<u64> = sizes.map(|change| change.bytes).collect();
+        match sizes.len() {
             0 => format!("0 {}", mark(kind)),
-            number => format!("{number} {} ({})", mark(kind), bytes(sum)),
+            number => format!("{number} {} ({})", mark(kind), bytes(sizes.iter().sum())),
         }
     };
-    let all = [ChangeKind::Added, ChangeKind::Changed, ChangeKind::Removed]
-        .map(of)
-        .join(", ");
-    format!("files: {all}")
+    format!("files: {}", KINDS.map(of).join(", "))
 }
 
-/// Formats what a publish would do. With `files`, lists every file.
-pub fn plan(plan: &json::Publish, changes: &Changes, grouped: &Grouped, workplace: &Workplace, files: bool) -> String {
-    let text = first_listed(changes, grouped, files, usize::MAX);
-    text + &upload(plan, workplace, files)
-}
-
-/// Like [`plan`], with at most `most` changes.
-pub fn short_plan(
-    plan: &json::Publish,
-    changes: &Changes,
-    grouped: &Grouped,
-    workplace: &Workplace,
-    most: usize,
-) -> String {
-    first_listed(changes, grouped, false, most) + &upload(plan, workplace, false)
-}
-
-fn upload(plan: &json::Publish, workplace: &Workplace, files: bool) -> String {
+/// Formats what a publish would do, with at most `most` changes. With `files`, lists files.
+pub fn plan(plan: &json::Publish, grouped: &Grouped, workplace: &Workplace, files: bool, most: usize) -> String {
     let target = &workplace.target_name;
-    let mut text = match plan.objects_sent {
-        0 => format!("nothing to upload: {target} already has every file\n"),
-        _ => format!(
-            "to upload to {target}: at most {} before compression\n",
-            bytes(plan.bytes_sent)
-        ),
+    let mut text = listed(plan.changes.as_deref().unwrap_or_default(), grouped, files, most);
+    let size = bytes(plan.bytes_sent);
+    let _ = match plan.objects_sent {
+        0 => writeln!(text, "nothing to upload: {target} already has every file"),
+        _ => writeln!(text, "to upload to {target}: at most {size} before compression"),
     };
     if files {
-        let _ = writeln!(
-            text,
-            "{} unchanged, {} to upload",
-            count(plan.unchanged, "file"),
-            count(plan.objects_sent, "object")
-        );
+        let (unchanged, objects) = (count(plan.unchanged, "file"), count(plan.objects_sent, "object"));
+        let _ = writeln!(text, "{unchanged} unchanged, {objects} to upload");
     }
     text
 }
@@ -163,19 +124,19 @@ pub fn published(
     };
     let mut text = format!("published {site} to {target}: {totals}\n");
     if global.verbose {
-        text += &every_file(&published.changes, usize::MAX);
+        text += &every_file(&published.changes.list, usize::MAX);
     } else if !first {
         text += &items(grouped, LISTED, "  ");
     }
+    let (size, objects) = (bytes(published.sent.bytes), count(published.sent.objects, "object"));
     let objects = if global.verbose {
-        format!(" in {}", count(published.sent.objects, "object"))
+        format!(" in {objects}")
     } else {
         String::new()
     };
     let _ = writeln!(
         text,
-        "release: {release}, uploaded {}{objects} in {}",
-        bytes(published.sent.bytes),
+        "release: {release}, uploaded {size}{objects} in {}",
         seconds(took)
     );
     let _ = writeln!(text, "live: {}", live(workplace));

@@ -3,7 +3,6 @@
 //! Must never print anything but candidates. If anything fails, there are no candidates.
 
 use std::ffi::{OsStr, OsString};
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
@@ -35,18 +34,17 @@ pub fn answered(words: &[OsString]) -> bool {
 
 /// Returns the command line, with completers for targets and releases.
 fn command() -> clap::Command {
-    let of_releases = |command: clap::Command, name: &str, arguments: &[&'static str]| {
-        command.mut_subcommand(name, |command| {
-            let arguments = arguments.iter().copied();
-            arguments.fold(command, |command, argument| {
-                command.mut_arg(argument, |argument| argument.add(ArgValueCompleter::new(releases)))
-            })
-        })
-    };
-    let command = Args::command().mut_arg("target", |target| target.add(ArgValueCompleter::new(targets)));
-    let command = of_releases(command, "diff", &["from", "to"]);
-    let command = of_releases(command, "verify", &["release"]);
-    of_releases(command, "rollback", &["to"])
+    let mut command = Args::command().mut_arg("target", |target| target.add(ArgValueCompleter::new(targets)));
+    for (name, argument) in [
+        ("diff", "from"),
+        ("diff", "to"),
+        ("verify", "release"),
+        ("rollback", "to"),
+    ] {
+        let completed = |argument: clap::Arg| argument.add(ArgValueCompleter::new(releases));
+        command = command.mut_subcommand(name, |command| command.mut_arg(argument, completed));
+    }
+    command
 }
 
 /// Returns the script that makes a shell request completions.
@@ -63,35 +61,25 @@ pub fn script(shell: clap_complete::Shell) -> Result<String, Failure> {
 }
 
 fn workplace() -> Option<Workplace> {
-    let screen = Screen {
-        json: false,
-        quiet: true,
-        verbose: false,
-    };
-    Workplace::open(&Global::NONE, &screen).ok()
+    Workplace::open(&Global::default(), &Screen::silent()).ok()
+}
+
+/// Returns those names that begin with what was typed.
+fn beginning_with(typed: &OsStr, names: impl IntoIterator<Item = String>) -> Vec<CompletionCandidate> {
+    let typed = typed.to_string_lossy();
+    let names = names.into_iter().filter(|name| name.starts_with(&*typed));
+    names.map(CompletionCandidate::new).collect()
 }
 
 /// Completes the targets of the site manifest.
-pub fn targets(current: &OsStr) -> Vec<CompletionCandidate> {
-    let begin = current.to_string_lossy();
-    let names = workplace()
-        .into_iter()
-        .flat_map(|workplace| workplace.config.targets.into_keys());
-    names
-        .filter(|name| name.starts_with(&*begin))
-        .map(CompletionCandidate::new)
-        .collect()
+pub fn targets(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let targets = workplace().map(|workplace| workplace.config.targets.into_keys());
+    beginning_with(typed, targets.into_iter().flatten())
 }
 
 /// Completes the releases of the default target, newest first.
-pub fn releases(current: &OsStr) -> Vec<CompletionCandidate> {
-    let begin = current.to_string_lossy().into_owned();
-    listed()
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|id| id.starts_with(&begin))
-        .map(CompletionCandidate::new)
-        .collect()
+pub fn releases(typed: &OsStr) -> Vec<CompletionCandidate> {
+    beginning_with(typed, listed().unwrap_or_default())
 }
 
 fn listed() -> Option<Vec<String>> {
@@ -101,14 +89,9 @@ fn listed() -> Option<Vec<String>> {
         .build()
         .ok()?;
     runtime.block_on(async {
-        let session = Arc::new(Session::new(
-            connect::connector(&workplace).ok()?,
-            site::owner("complete"),
-        ));
-        let listed = tokio::time::timeout(PATIENCE, releases::list(&session))
-            .await
-            .ok()?
-            .ok()?;
+        let session = Session::new(connect::connector(&workplace).ok()?, site::owner("complete"));
+        let listed = tokio::time::timeout(PATIENCE, releases::list(&session)).await;
+        let listed = listed.ok()?.ok()?;
         Some(listed.into_iter().map(|listed| listed.id.to_string()).collect())
     })
 }

@@ -15,12 +15,13 @@ pub fn connector(workplace: &Workplace) -> Result<Box<dyn Connect>, Failure> {
         TargetKind::Local { docroot } => Ok(Box::new(LocalConnector {
             docroot: workplace.path(docroot)?,
         })),
-        TargetKind::Sftp(sftp) => match SftpConnector::new(address(workplace, sftp)?) {
-            Ok(connector) => Ok(Box::new(connector)),
-            Err(error) => Err(Failure::Address {
-                detail: error.to_string(),
-            }),
-        },
+        TargetKind::Sftp(sftp) => {
+            let connector = SftpConnector::new(address(workplace, sftp)?);
+            let detail = |error| Failure::Address {
+                detail: format!("{error}"),
+            };
+            Ok(Box::new(connector.map_err(detail)?))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every failure of the command: the errors of the library, and those that only a command line has.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use syntax_publish::config::ConfigError;
 use syntax_publish::host::HostError;
@@ -12,10 +12,7 @@ use syntax_publish::site::SiteError;
 use syntax_publish::site::plain_folder::BuildError;
 use syntax_publish::site::scan::ScanError;
 use syntax_publish::site::source::SourceError;
-use syntax_publish::store;
-use syntax_publish::store::LockError;
-use syntax_publish::store::SignError;
-use syntax_publish::store::StoreError;
+use syntax_publish::store::{self, LockError, SignError, StoreError};
 
 /// Why the command failed.
 #[derive(Debug, thiserror::Error)]
@@ -174,12 +171,6 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<HostError> for Failure {
-    fn from(error: HostError) -> Self {
-        store::Error::from(error).into()
-    }
-}
-
 /// Describes how a signal ended the run. SIGINT is usually Ctrl-C.
 fn signalled(number: i32) -> String {
     match number {
@@ -190,69 +181,58 @@ fn signalled(number: i32) -> String {
 }
 
 impl Failure {
-    /// Returns the exit code. `docs/reference.md` lists all of them.
+    /// Returns the exit code.
     pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Site(error) => site_exit_code(error),
-            Self::Store(error) => store_exit_code(error),
-            Self::Delivery(error) => match error {
-                DeliverError::Store(error) => store_exit_code(error),
-                DeliverError::RolledBack { .. } => 6,
-                DeliverError::CannotGoBack { .. } => 7,
-            },
-            Self::Signal { number } => u8::try_from(128 + number).unwrap_or(1),
-            Self::NoSiteManifest { .. }
-            | Self::ForeignSiteManifest { .. }
-            | Self::Unreadable { .. }
-            | Self::Exists { .. }
-            | Self::Config { .. }
-            | Self::NoSuchTarget { .. }
-            | Self::NoSuchCommand { .. }
-            | Self::NoHome { .. }
-            | Self::Nested { .. }
-            | Self::Address { .. }
-            | Self::NobodyToAsk { .. }
-            | Self::Vhost(_) => 2,
-            Self::Build(_) | Self::Io { .. } | Self::Port(_) | Self::Watch(_) | Self::Output { .. } => 1,
-        }
+        self.codes().0
     }
 
     /// Returns a short name of the kind of failure, for scripts.
     pub fn code(&self) -> &'static str {
+        self.codes().1
+    }
+
+    /// Returns the exit code and the name of the kind of failure. `docs/reference.md` lists all of them.
+    fn codes(&self) -> (u8, &'static str) {
         match self {
-            Self::Site(error) => site_code(error),
-            Self::Store(error) => store_code(error),
-            Self::Delivery(error) => match error {
-                DeliverError::Store(error) => store_code(error),
-                DeliverError::RolledBack { .. } => "taken-back",
-                DeliverError::CannotGoBack { .. } => "cannot-go-back",
-            },
-            Self::Build(error) => match error {
-                BuildError::Foreign { .. } => "foreign-files",
-                BuildError::NotAFolder { .. } => "not-a-folder",
-                BuildError::NoName { .. } => "no-name",
-                BuildError::Io { .. } => "io",
-                BuildError::Source(_) => "export-changed",
-            },
-            Self::Io { .. } => "io",
-            Self::Signal { .. } => "signal",
-            Self::NoSiteManifest { .. } => "no-site-manifest",
-            Self::ForeignSiteManifest { .. } => "foreign-site-manifest",
-            Self::Unreadable { .. } | Self::Config { .. } => "site-manifest",
-            Self::Exists { .. } => "exists",
-            Self::NoSuchTarget { .. } => "no-such-target",
-            Self::NoSuchCommand { .. } => "no-such-command",
-            Self::NoHome { .. } => "no-home",
-            Self::Nested { .. } => "nested",
-            Self::Address { .. } => "address",
-            Self::NobodyToAsk { .. } => "nobody-to-ask",
-            Self::Vhost(_) => "vhost",
-            Self::Port(PortError::Taken { .. }) => "port-taken",
-            Self::Port(PortError::Refused { .. }) => "listen",
-            Self::Watch(WatchError::Limit { .. }) => "watch-limit",
-            Self::Watch(WatchError::Failed { .. }) => "watch",
-            Self::Output { .. } => "output",
+            Self::Site(error) => site_codes(error),
+            Self::Store(error) | Self::Delivery(DeliverError::Store(error)) => store_codes(error),
+            Self::Delivery(DeliverError::RolledBack { .. }) => (6, "taken-back"),
+            Self::Delivery(DeliverError::CannotGoBack { .. }) => (7, "cannot-go-back"),
+            Self::Build(BuildError::Foreign { .. }) => (1, "foreign-files"),
+            Self::Build(BuildError::NotAFolder { .. }) => (1, "not-a-folder"),
+            Self::Build(BuildError::NoName { .. }) => (1, "no-name"),
+            Self::Build(BuildError::Io { .. }) | Self::Io { .. } => (1, "io"),
+            Self::Build(BuildError::Source(_)) => (1, "export-changed"),
+            Self::Signal { number } => (u8::try_from(128 + number).unwrap_or(1), "signal"),
+            Self::NoSiteManifest { .. } => (2, "no-site-manifest"),
+            Self::ForeignSiteManifest { .. } => (2, "foreign-site-manifest"),
+            Self::Unreadable { .. } | Self::Config { .. } => (2, "site-manifest"),
+            Self::Exists { .. } => (2, "exists"),
+            Self::NoSuchTarget { .. } => (2, "no-such-target"),
+            Self::NoSuchCommand { .. } => (2, "no-such-command"),
+            Self::NoHome { .. } => (2, "no-home"),
+            Self::Nested { .. } => (2, "nested"),
+            Self::Address { .. } => (2, "address"),
+            Self::NobodyToAsk { .. } => (2, "nobody-to-ask"),
+            Self::Vhost(_) => (2, "vhost"),
+            Self::Port(PortError::Taken { .. }) => (1, "port-taken"),
+            Self::Port(PortError::Refused { .. }) => (1, "listen"),
+            Self::Watch(WatchError::Limit { .. }) => (1, "watch-limit"),
+            Self::Watch(WatchError::Failed { .. }) => (1, "watch"),
+            Self::Output { .. } => (1, "output"),
         }
+    }
+
+    /// The failure to read a file that a command was given.
+    pub fn unreadable(file: &Path, source: impl Into<std::io::Error>) -> Self {
+        let (file, source) = (file.to_owned(), source.into());
+        Self::Unreadable { file, source }
+    }
+
+    /// The failure to write a file.
+    pub fn cannot_write(file: &Path, source: std::io::Error) -> Self {
+        let what = format!("write {}", super::format::shown(file));
+        Self::Io { what, source }
     }
 
     /// Whether the output could not be written because its reader has exited, which is not a mistake.
@@ -261,107 +241,70 @@ impl Failure {
     }
 }
 
-fn site_exit_code(error: &SiteError) -> u8 {
+fn site_codes(error: &SiteError) -> (u8, &'static str) {
     match error {
-        SiteError::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. })
-        | SiteError::Source(_)
-        | SiteError::Patterns { .. } => 1,
-        SiteError::Scan(_) | SiteError::Check { .. } => 3,
-    }
-}
-
-fn store_exit_code(error: &store::Error) -> u8 {
-    use store::Error;
-    match error {
-        Error::Site(error) => site_exit_code(error),
-        Error::RemovesTooMuch { .. } => 3,
-        Error::Sign(SignError::NoKey | SignError::NoAllowedSigners | SignError::AllowedSigners { .. }) => 2,
-        Error::Taken(LockError::Busy { .. } | LockError::Fenced)
-        | Error::ConcurrentPublish { .. }
-        | Error::Contention { .. }
-        | Error::OnHold { .. } => 4,
-        Error::Store(StoreError::Host(HostError::Panicked { .. }))
-        | Error::KeptChanging { .. }
-        | Error::NoSuchRelease { .. }
-        | Error::AmbiguousRelease { .. }
-        | Error::NothingPublished { .. }
-        | Error::NoFormerRelease { .. }
-        | Error::AlreadyLive { .. }
-        | Error::NotWhole { .. }
-        | Error::Unsigned { .. }
-        | Error::Sign(_)
-        | Error::Io { .. } => 1,
-        Error::Store(_) | Error::Taken(LockError::Jammed { .. } | LockError::Stuck { .. }) => 5,
-        Error::Uncertain { .. } => 8,
-    }
-}
-
-fn site_code(error: &SiteError) -> &'static str {
-    match error {
-        SiteError::Source(SourceError::Worker { .. }) => "panic",
+        SiteError::Source(SourceError::Worker { .. }) => (1, "panic"),
         SiteError::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. }) | SiteError::Source(_) => {
-            "export-changed"
+            (1, "export-changed")
         }
-        SiteError::Scan(_) => "export",
-        SiteError::Check { .. } => "check",
-        SiteError::Patterns { .. } => "io",
+        SiteError::Scan(_) => (3, "export"),
+        SiteError::Check { .. } => (3, "check"),
+        SiteError::Patterns { .. } => (1, "io"),
     }
 }
 
-fn store_code(error: &store::Error) -> &'static str {
+fn store_codes(error: &store::Error) -> (u8, &'static str) {
     use store::Error;
     match error {
-        Error::Site(error) => site_code(error),
-        Error::RemovesTooMuch { .. } => "removes-too-much",
-        Error::Store(error) => access_code(error),
-        Error::Taken(LockError::Busy { .. }) => "locked",
-        Error::Taken(LockError::Jammed { .. }) => "lock-jammed",
-        Error::Taken(LockError::Stuck { .. }) => "lock-stuck",
-        Error::Taken(LockError::Fenced) => "workshop-buried",
-        Error::ConcurrentPublish { .. } => "overtaken",
-        Error::OnHold { .. } => "on-hold",
-        Error::KeptChanging { .. } => "no-peace",
-        Error::Contention { .. } => "contended",
-        Error::Uncertain { .. } => "uncertain",
-        Error::NoSuchRelease { .. } => "no-such-release",
-        Error::AmbiguousRelease { .. } => "ambiguous-release",
-        Error::NothingPublished { .. } => "nothing-published",
-        Error::NoFormerRelease { .. } => "no-former-release",
-        Error::AlreadyLive { .. } => "already-live",
-        Error::NotWhole { .. } => "not-whole",
-        Error::Unsigned { .. } => "unsigned",
-        Error::Sign(error) => match error {
-            SignError::NoKey | SignError::NoAllowedSigners => "sign-settings",
-            SignError::Passphrase { .. } | SignError::Key { .. } | SignError::NotAllowed { .. } => "sign-key",
-            SignError::AllowedSigners { .. } => "allowed-signers",
-            SignError::Program { .. } => "no-ssh-keygen",
-        },
-        Error::Io { .. } => "io",
+        Error::Site(error) => site_codes(error),
+        Error::RemovesTooMuch { .. } => (3, "removes-too-much"),
+        Error::Store(error) => access_codes(error),
+        Error::Taken(LockError::Busy { .. }) => (4, "locked"),
+        Error::Taken(LockError::Jammed { .. }) => (5, "lock-jammed"),
+        Error::Taken(LockError::Stuck { .. }) => (5, "lock-stuck"),
+        Error::Taken(LockError::Fenced) => (4, "workshop-buried"),
+        Error::ConcurrentPublish { .. } => (4, "overtaken"),
+        Error::OnHold { .. } => (4, "on-hold"),
+        Error::KeptChanging { .. } => (1, "no-peace"),
+        Error::Contention { .. } => (4, "contended"),
+        Error::Uncertain { .. } => (8, "uncertain"),
+        Error::NoSuchRelease { .. } => (1, "no-such-release"),
+        Error::AmbiguousRelease { .. } => (1, "ambiguous-release"),
+        Error::NothingPublished { .. } => (1, "nothing-published"),
+        Error::NoFormerRelease { .. } => (1, "no-former-release"),
+        Error::AlreadyLive { .. } => (1, "already-live"),
+        Error::NotWhole { .. } => (1, "not-whole"),
+        Error::Unsigned { .. } => (1, "unsigned"),
+        Error::Sign(SignError::NoKey | SignError::NoAllowedSigners) => (2, "sign-settings"),
+        Error::Sign(SignError::Passphrase { .. } | SignError::Key { .. } | SignError::NotAllowed { .. }) => {
+            (1, "sign-key")
+        }
+        Error::Sign(SignError::AllowedSigners { .. }) => (2, "allowed-signers"),
+        Error::Sign(SignError::Program { .. }) => (1, "no-ssh-keygen"),
+        Error::Io { .. } => (1, "io"),
     }
 }
 
-fn access_code(error: &StoreError) -> &'static str {
+fn access_codes(error: &StoreError) -> (u8, &'static str) {
     match error {
-        StoreError::Host(error) => match error {
-            HostError::Unreachable { .. } => "unreachable",
-            HostError::KeyRefused { .. } => "key-refused",
-            HostError::HostKey { .. } => "host-key",
-            HostError::NoSftp { .. } => "no-sftp",
-            HostError::MissingExtension { .. } => "missing-extension",
-            HostError::Folder { .. } => "folder",
-            HostError::Lost { .. } => "connection-lost",
-            HostError::Panicked { .. } => "panic",
-        },
-        StoreError::NoParent { .. } => "no-parent",
-        StoreError::NotAStore { .. } => "not-a-store",
-        StoreError::NewerFormat { .. } => "newer-format",
-        StoreError::ForeignOwner { .. } => "foreign-owner",
-        StoreError::WritableByOthers { .. } => "writable-by-others",
-        StoreError::NotAFolder { .. } => "not-a-folder",
-        StoreError::NotWritable { .. } => "not-writable",
-        StoreError::DiskFull { .. } => "disk-full",
-        StoreError::Refused { .. } => "refused",
-        StoreError::Damaged { .. } => "damaged",
+        StoreError::Host(HostError::Unreachable { .. }) => (5, "unreachable"),
+        StoreError::Host(HostError::KeyRefused { .. }) => (5, "key-refused"),
+        StoreError::Host(HostError::HostKey { .. }) => (5, "host-key"),
+        StoreError::Host(HostError::NoSftp { .. }) => (5, "no-sftp"),
+        StoreError::Host(HostError::MissingExtension { .. }) => (5, "missing-extension"),
+        StoreError::Host(HostError::Folder { .. }) => (5, "folder"),
+        StoreError::Host(HostError::Lost { .. }) => (5, "connection-lost"),
+        StoreError::Host(HostError::Panicked { .. }) => (1, "panic"),
+        StoreError::NoParent { .. } => (5, "no-parent"),
+        StoreError::NotAStore { .. } => (5, "not-a-store"),
+        StoreError::NewerFormat { .. } => (5, "newer-format"),
+        StoreError::ForeignOwner { .. } => (5, "foreign-owner"),
+        StoreError::WritableByOthers { .. } => (5, "writable-by-others"),
+        StoreError::NotAFolder { .. } => (5, "not-a-folder"),
+        StoreError::NotWritable { .. } => (5, "not-writable"),
+        StoreError::DiskFull { .. } => (5, "disk-full"),
+        StoreError::Refused { .. } => (5, "refused"),
+        StoreError::Damaged { .. } => (5, "damaged"),
     }
 }
 

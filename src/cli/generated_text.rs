@@ -10,6 +10,7 @@ use syntax_publish::rules::nginx::{Version, Vhost, render};
 
 use super::args::{Args, Nginx};
 use super::failure::Failure;
+use super::format::shown;
 use super::site::Workplace;
 
 /// Returns the vhost for a site and target, given the rules of the export, and warnings about what had to be assumed.
@@ -72,10 +73,7 @@ pub fn man(of: Option<&str>) -> Result<String, Failure> {
     main.build();
     let Some(of) = of else { return page(&main) };
     let found = main.get_subcommands().find(|command| command.get_name() == of);
-    match found {
-        Some(command) => page(command),
-        None => Err(Failure::NoSuchCommand { name: of.to_owned() }),
-    }
+    page(found.ok_or_else(|| Failure::NoSuchCommand { name: of.to_owned() })?)
 }
 
 /// Writes the manual pages of the tool and of all its commands. Returns the number of pages.
@@ -88,7 +86,7 @@ pub fn write_man_pages(folder: &Path) -> Result<u64, Failure> {
         pages.push((format!("syntax-publish-{name}.1"), page(command)?));
     }
     let failed = |source| {
-        let what = format!("write manual pages to {}", super::format::shown(folder));
+        let what = format!("write manual pages to {}", shown(folder));
         Failure::Io { what, source }
     };
     std::fs::create_dir_all(folder).map_err(failed)?;
@@ -109,12 +107,9 @@ fn page(command: &clap::Command) -> Result<String, Failure> {
         .and_then(|()| man.render_synopsis_section(&mut page))
         .and_then(|()| man.render_description_section(&mut page))
         .and_then(|()| man.render_options_section(&mut page))
-        .and_then(|()| {
-            if command.has_subcommands() {
-                man.render_subcommands_section(&mut page)
-            } else {
-                Ok(())
-            }
+        .and_then(|()| match command.get_subcommands().next() {
+            Some(_) => man.render_subcommands_section(&mut page),
+            None => Ok(()),
         });
     written.map_err(|source| Failure::Output { source })?;
     let mut text = String::from_utf8_lossy(&page).into_owned();

@@ -15,162 +15,164 @@ use syntax_publish::site::SiteError;
 use syntax_publish::site::check::Problem;
 use syntax_publish::site::plain_folder::BuildError;
 use syntax_publish::site::source::SourceError;
-use syntax_publish::store;
-use syntax_publish::store::LockError;
-use syntax_publish::store::SignError;
-use syntax_publish::store::{StoreError, StorePath};
+use syntax_publish::store::{self, LockError, SignError, StoreError, StorePath};
 
-use super::args::Global;
-use super::args::again;
+use super::args::{Global, again};
 use super::failure::Failure;
+use super::format::{quoted, shown};
 
 /// Returns what to do next.
 pub fn hint(failure: &Failure, global: &Global) -> String {
-    match failure {
+    let hint = match failure {
         Failure::Site(error) => of_site(error),
-        Failure::Store(error) => of_operation(error, global),
-        Failure::Delivery(error) => of_delivery(error, global),
-        Failure::Build(error) => of_build(error).to_owned(),
-        Failure::Io { .. } => WHERE_TO_LOOK.to_owned(),
-        Failure::Signal { .. } => "run it again when you like: what was sent is not sent twice".to_owned(),
+        Failure::Store(error) => return of_operation(error, global),
+        Failure::Delivery(error) => return of_delivery(error, global),
+        Failure::Build(error) => of_build(error),
+        Failure::Io { .. } => WHERE_TO_LOOK,
+        Failure::Signal { .. } => "run it again when you like: what was sent is not sent twice",
         Failure::NoSiteManifest { .. } => {
-            "go to the site's folder, name the file with --site FILE, or let `syntax-publish init` write one".to_owned()
+            "go to the site's folder, name the file with --site FILE, or let `syntax-publish init` write one"
         }
-        Failure::ForeignSiteManifest { file, .. } => format!(
+        Failure::ForeignSiteManifest { file, .. } => &format!(
             "it names programs to run and secrets to send: read it, and if you trust it name it with --site {}",
-            super::format::shown(file)
+            shown(file)
         ),
-        Failure::Unreadable { .. } => "name a file that you may read with --site FILE".to_owned(),
-        Failure::Exists { .. } => "nothing was changed: edit it, or write another one with --site FILE".to_owned(),
-        Failure::Config { .. } => "fix the lines named above".to_owned(),
-        Failure::NoSuchTarget { known, .. } => format!(
+        Failure::Unreadable { .. } => "name a file that you may read with --site FILE",
+        Failure::Exists { .. } => "nothing was changed: edit it, or write another one with --site FILE",
+        Failure::Config { .. } => "fix the lines named above",
+        Failure::NoSuchTarget { known, .. } => &format!(
             "use --target with one of: {}; or add [targets.NAME] to the site manifest",
             known.join(", ")
         ),
-        Failure::NoSuchCommand { .. } => "`syntax-publish --help` lists the commands".to_owned(),
-        Failure::NoHome { .. } => "write the path in full, or set HOME".to_owned(),
-        Failure::Nested { .. } => "give each a folder of its own: nothing was written".to_owned(),
-        Failure::NobodyToAsk { has_url: false } => "add `url` to [site]: https://docs.example.com".to_owned(),
+        Failure::NoSuchCommand { .. } => "`syntax-publish --help` lists the commands",
+        Failure::NoHome { .. } => "write the path in full, or set HOME",
+        Failure::Nested { .. } => "give each a folder of its own: nothing was written",
+        Failure::NobodyToAsk { has_url: false } => "add `url` to [site]: https://docs.example.com",
         Failure::NobodyToAsk { has_url: true } => {
-            "set `origin` in [verify] to where the server listens, or `public = true`".to_owned()
+            "set `origin` in [verify] to where the server listens, or `public = true`"
         }
         Failure::Address { .. } => {
-            "correct the target in the site manifest; ssh's own configuration can say what it can't".to_owned()
+            "correct the target in the site manifest; ssh's own configuration can say what it can't"
         }
-        Failure::Vhost(error) => of_vhost(error).to_owned(),
-        Failure::Port(error) => of_port(error),
-        Failure::Watch(error) => of_watch(error),
-        Failure::Output { .. } => "see whether there is room where the output goes".to_owned(),
-    }
-}
-
-/// Returns what to do if the site can't be prepared from the export.
-pub fn of_site(error: &SiteError) -> String {
-    match error {
-        SiteError::Scan(error) => error.hint().to_owned(),
-        SiteError::Check { problems } => of_checks(problems),
-        SiteError::Source(error) => of_source(error).to_owned(),
-        SiteError::Patterns { .. } => WHERE_TO_LOOK.to_owned(),
-    }
+        Failure::Vhost(error) => of_vhost(error),
+        Failure::Port(PortError::Taken { free: Some(free), .. }) => {
+            &format!("use --port {free}, which is free, or end that process")
+        }
+        Failure::Port(PortError::Taken { free: None, .. }) => "end that process, or use --port with another",
+        Failure::Port(PortError::Refused { .. }) => "leave --host out, or give it an address of this machine",
+        Failure::Watch(WatchError::Limit { what }) => {
+            let enough = if what.ends_with("instances") { 1024 } else { 524_288 };
+            &format!("raise it, `sudo sysctl {what}={enough}`, or look for changes with --poll")
+        }
+        Failure::Watch(WatchError::Failed { .. }) => {
+            "see whether you may read the folder, or look for changes with --poll"
+        }
+        Failure::Output { .. } => "see whether there is room where the output goes",
+    };
+    hint.to_owned()
 }
 
 /// The hint after a failed access to a local file.
 const WHERE_TO_LOOK: &str = "see whether the path is right, you may use it, and there is room";
 
-fn of_operation(error: &store::Error, global: &Global) -> String {
-    use store::Error;
+/// Puts each command that a hint names in braces in full, with the options that choose the site and the target.
+fn with_commands(hint: &str, global: &Global) -> String {
+    let parts = hint.split(['{', '}']).enumerate();
+    let parts = parts.map(|(at, part)| match at % 2 {
+        0 => part.to_owned(),
+        _ => again(global, part),
+    });
+    parts.collect()
+}
+
+fn of_site(error: &SiteError) -> &'static str {
     match error {
-        Error::Site(error) => of_site(error),
-        Error::Io { .. } => WHERE_TO_LOOK.to_owned(),
-        Error::RemovesTooMuch { .. } => format!(
-            "see what would go with `{}`; if it is meant, publish with --allow-removals",
-            again(global, "plan")
-        ),
-        Error::Store(error) => of_store(error, global),
-        Error::Taken(LockError::Busy { .. }) => {
-            "try again when it has ended, or let publish wait for it: --wait 10m".to_owned()
-        }
-        Error::Taken(LockError::Jammed { name }) => {
-            format!("see what put {} there, and delete it by hand", printable(name))
-        }
-        Error::Taken(LockError::Stuck { .. }) => {
-            "see on the host why: the disk may be full, or the permissions of lock/ and stale/ in the docroot may have changed".to_owned()
-        }
-        Error::Taken(LockError::Fenced) => {
-            "a prune considered this run dead after ten minutes without a sign of it: publish again".to_owned()
-        }
-        Error::ConcurrentPublish { .. } => {
-            "see whether what went live is newer than yours; then publish again, or with --wait 10m".to_owned()
-        }
-        Error::OnHold { .. } => format!("when the reason is gone: `{}`", again(global, "resume")),
-        Error::Contention { .. } => {
-            "try again when the others have ended, or let publish wait for them: --wait 10m".to_owned()
-        }
-        Error::KeptChanging { .. } => format!(
-            "see who else publishes to this target, and try again when that has ended; if no one does, `{}` shows whether the store is damaged",
-            again(global, "verify")
-        ),
-        Error::Uncertain { .. } => format!(
-            "check which it is when the host answers again: `{}`",
-            again(global, "status")
-        ),
-        Error::NoSuchRelease { there, .. } => match there.first() {
-            Some(newest) => format!("the newest is {newest}; `{}` lists them all", again(global, "releases")),
-            None => format!("see what there is with `{}`", again(global, "releases")),
-        },
-        Error::AmbiguousRelease { .. } => "give more of the id".to_owned(),
-        Error::AlreadyLive { .. } => format!("`{}` lists the others", again(global, "releases")),
-        Error::NothingPublished { .. } => format!("publish first: `{}`", again(global, "publish")),
-        Error::NoFormerRelease { .. } => format!(
-            "`{}` lists the releases there are",
-            again(global, "releases")
-        ),
-        Error::NotWhole { .. } => format!("publish again to repair it: `{} --force`", again(global, "publish")),
-        Error::Unsigned { .. } => format!(
-            "go back to a release that is signed with --to, or sign this one by hand (docs/security.md): `{}` looks at one",
-            again(global, "verify RELEASE --signature")
-        ),
-        Error::Sign(error) => of_signing(error),
+        SiteError::Scan(error) => error.hint(),
+        SiteError::Check { problems } => of_checks(problems),
+        SiteError::Source(error) => of_source(error),
+        SiteError::Patterns { .. } => WHERE_TO_LOOK,
     }
 }
 
+fn of_operation(error: &store::Error, global: &Global) -> String {
+    use store::Error;
+    let hint = match error {
+        Error::Site(error) => of_site(error),
+        Error::Io { .. } => WHERE_TO_LOOK,
+        Error::RemovesTooMuch { .. } => {
+            "see what would go with `{plan}`; if it is meant, publish with --allow-removals"
+        }
+        Error::Store(error) => return of_store(error, global),
+        Error::Taken(LockError::Busy { .. }) => "try again when it has ended, or let publish wait for it: --wait 10m",
+        Error::Taken(LockError::Jammed { name }) => {
+            return format!("see what put {} there, and delete it by hand", printable(name));
+        }
+        Error::Taken(LockError::Stuck { .. }) => {
+            "see on the host why: the disk may be full, or the permissions of lock/ and stale/ in the docroot may have changed"
+        }
+        Error::Taken(LockError::Fenced) => {
+            "a prune considered this run dead after ten minutes without a sign of it: publish again"
+        }
+        Error::ConcurrentPublish { .. } => {
+            "see whether what went live is newer than yours; then publish again, or with --wait 10m"
+        }
+        Error::OnHold { .. } => "when the reason is gone: `{resume}`",
+        Error::Contention { .. } => "try again when the others have ended, or let publish wait for them: --wait 10m",
+        Error::KeptChanging { .. } => {
+            "see who else publishes to this target, and try again when that has ended; if no one does, `{verify}` shows whether the store is damaged"
+        }
+        Error::Uncertain { .. } => "check which it is when the host answers again: `{status}`",
+        Error::NoSuchRelease { there, .. } => match there.first() {
+            Some(newest) => &format!("the newest is {newest}; `{{releases}}` lists them all"),
+            None => "see what there is with `{releases}`",
+        },
+        Error::AmbiguousRelease { .. } => "give more of the id",
+        Error::AlreadyLive { .. } => "`{releases}` lists the others",
+        Error::NothingPublished { .. } => "publish first: `{publish}`",
+        Error::NoFormerRelease { .. } => "`{releases}` lists the releases there are",
+        Error::NotWhole { .. } => "publish again to repair it: `{publish} --force`",
+        Error::Unsigned { .. } => {
+            "go back to a release that is signed with --to, or sign this one by hand (docs/security.md): `{verify RELEASE --signature}` looks at one"
+        }
+        Error::Sign(error) => of_signing(error),
+    };
+    with_commands(hint, global)
+}
+
 fn of_delivery(error: &DeliverError, global: &Global) -> String {
-    match error {
-        DeliverError::Store(error) => of_operation(error, global),
-        DeliverError::RolledBack { findings, .. } => findings.first().map_or_else(String::new, |finding| {
-            format!(
-                "{}; then publish again. The request that failed: {}",
-                finding.fix(),
-                finding.repeat
-            )
-        }),
-        DeliverError::CannotGoBack { source, .. } if matches!(**source, store::Error::Unsigned { .. }) => format!(
-            "fix the fault and publish again; or roll back to a signed release: `{} --to RELEASE`",
-            again(global, "rollback")
-        ),
-        DeliverError::CannotGoBack { .. } => format!(
-            "see what is live and who else publishes: `{}`; then `{}`",
-            again(global, "status"),
-            again(global, "rollback")
-        ),
-    }
+    let hint = match error {
+        DeliverError::Store(error) => return of_operation(error, global),
+        DeliverError::RolledBack { findings, .. } => {
+            return findings.first().map_or_else(String::new, |finding| {
+                format!(
+                    "{}; then publish again. The request that failed: {}",
+                    finding.fix(),
+                    finding.repeat
+                )
+            });
+        }
+        DeliverError::CannotGoBack { source, .. } if matches!(**source, store::Error::Unsigned { .. }) => {
+            "fix the fault and publish again; or roll back to a signed release: `{rollback} --to RELEASE`"
+        }
+        DeliverError::CannotGoBack { .. } => "see what is live and who else publishes: `{status}`; then `{rollback}`",
+    };
+    with_commands(hint, global)
 }
 
 /// Returns what to do about the problems that the checks found. If one of them is a secret, the hint does not offer to
 /// lower the level of the check: once a secret is exposed, only revoking it helps.
-fn of_checks(problems: &[Problem]) -> String {
+fn of_checks(problems: &[Problem]) -> &'static str {
     let is_secret = |problem: &Problem| problem.severity == Severity::Error && problem.check == "secrets";
     if problems.iter().any(is_secret) {
         "fix what is named above and build again. Then REVOKE THE SECRET where it was issued: anyone who saw the build may \
          have it"
-            .to_owned()
     } else {
-        "fix what is named above, or set the check's level to \"warn\" in [check] of the site manifest".to_owned()
+        "fix what is named above, or set the check's level to \"warn\" in [check] of the site manifest"
     }
 }
 
-fn of_signing(error: &SignError) -> String {
-    let text = match error {
+fn of_signing(error: &SignError) -> &'static str {
+    match error {
         SignError::NoKey => "name a key in [sign] of the site manifest: key = \"~/.ssh/release-key\"",
         SignError::NoAllowedSigners => {
             "name the file in [sign] of the site manifest, one line for each key: NAME namespaces=\"syntax-publish-release\" TYPE BASE64"
@@ -184,8 +186,7 @@ fn of_signing(error: &SignError) -> String {
         SignError::NotAllowed { .. } => "add the public key to that file, or sign with another",
         SignError::AllowedSigners { .. } => "see `allowed-signers` in [sign] of the site manifest",
         SignError::Program { .. } => "install OpenSSH's client, 8.7 or newer",
-    };
-    text.to_owned()
+    }
 }
 
 fn of_source(error: &SourceError) -> &'static str {
@@ -200,90 +201,82 @@ fn of_source(error: &SourceError) -> &'static str {
 }
 
 fn of_store(error: &StoreError, global: &Global) -> String {
-    match error {
-        StoreError::Host(error) => of_host(error, global),
-        StoreError::NoParent { .. } => {
-            "make the folder above the docroot, or correct `docroot` of the target".to_owned()
-        }
+    let hint = match error {
+        StoreError::Host(error) => return of_host(error, global),
+        StoreError::NoParent { .. } => "make the folder above the docroot, or correct `docroot` of the target",
         StoreError::NotAStore { .. } => {
-            "give the target a docroot of its own, empty or missing; nothing in this one was touched".to_owned()
+            "give the target a docroot of its own, empty or missing; nothing in this one was touched"
         }
-        StoreError::NewerFormat { .. } => "update syntax-publish to the version that published last".to_owned(),
+        StoreError::NewerFormat { .. } => "update syntax-publish to the version that published last",
         StoreError::ForeignOwner { .. } => {
-            "publish as the user who owns the store, or give everything to the publishing account".to_owned()
+            "publish as the user who owns the store, or give everything to the publishing account"
         }
         StoreError::WritableByOthers {
             path: StorePath::Docroot,
             ..
-        } => "remove that permission on the host: chmod go-w DOCROOT".to_owned(),
+        } => "remove that permission on the host: chmod go-w DOCROOT",
         StoreError::WritableByOthers {
             path: StorePath::Below(path),
             ..
         } => {
-            format!(
-                "remove that permission on the host, in the docroot: chmod go-w {}",
-                printable(path)
-            )
+            let path = printable(path);
+            return format!("remove that permission on the host, in the docroot: chmod go-w {path}");
         }
-        StoreError::NotAFolder { .. } => "see what it is, and move it away".to_owned(),
+        StoreError::NotAFolder { .. } => "see what it is, and move it away",
         // The host name of a local target is its path.
         StoreError::NotWritable { host, .. } if host.starts_with('/') => {
-            "let the user who publishes write in the docroot, and see that the disk is not mounted read-only".to_owned()
+            "let the user who publishes write in the docroot, and see that the disk is not mounted read-only"
         }
         StoreError::NotWritable { .. } => {
-            "on the host: give the docroot to the publishing account; see that the disk is not mounted read-only, and that sshd's `internal-sftp` denies no requests (-R, -P, -p)".to_owned()
+            "on the host: give the docroot to the publishing account; see that the disk is not mounted read-only, and that sshd's `internal-sftp` denies no requests (-R, -P, -p)"
         }
-        StoreError::DiskFull { .. } => format!(
-            "make room on the host; `{}` deletes old releases",
-            again(global, "prune")
-        ),
+        StoreError::DiskFull { .. } => "make room on the host; `{prune}` deletes old releases",
         StoreError::Refused { opening: true, .. } => {
-            "let the server have 1024 files open at once, as it has by default (`ulimit -n`, `LimitNOFILE=` of sshd's unit); the host's log may show another reason".to_owned()
+            "let the server have 1024 files open at once, as it has by default (`ulimit -n`, `LimitNOFILE=` of sshd's unit); the host's log may show another reason"
         }
-        StoreError::Refused { .. } => "try again; if it happens again, the host's log says why".to_owned(),
-        StoreError::Damaged { path, .. } if path == layout::CURRENT => format!(
+        StoreError::Refused { .. } => "try again; if it happens again, the host's log says why",
+        StoreError::Damaged { path, .. } if path == layout::CURRENT => &format!(
             "see who changed it; then let it name a release again, on the host, in the docroot: ln -sfn {}/RELEASE {path}",
             layout::RELEASES
         ),
-        StoreError::Damaged { path, .. } if path == layout::FORMAT => format!(
+        StoreError::Damaged { path, .. } if path == layout::FORMAT => &format!(
             "if this is the target's own store, mark it again, on the host, in the docroot: ln -s {} {path}; nothing was touched",
             layout::format_text()
         ),
-        StoreError::Damaged { .. } => format!(
-            "`{}` shows what is damaged; `{} --force` makes a new, intact release",
-            again(global, "verify"),
-            again(global, "publish")
-        ),
-    }
+        StoreError::Damaged { .. } => {
+            "`{verify}` shows what is damaged; `{publish} --force` makes a new, intact release"
+        }
+    };
+    with_commands(hint, global)
 }
 
 fn of_host(error: &HostError, global: &Global) -> String {
     if let Some(fix) = error.why().fix() {
         return fix.to_owned();
     }
-    match error {
-        HostError::Unreachable { host, .. } => format!(
-            "try `sftp {}`, and see the name, the network and `port` of the target",
-            super::format::quoted(&printable(host))
-        ),
+    let hint = match error {
+        HostError::Unreachable { host, .. } => {
+            let host = quoted(&printable(host));
+            return format!("try `sftp {host}`, and see the name, the network and `port` of the target");
+        }
         HostError::KeyRefused { .. } => {
-            "see `user` and `identity` of the target, and that the host has the public key in authorized_keys".to_owned()
+            "see `user` and `identity` of the target, and that the host has the public key in authorized_keys"
         }
         HostError::HostKey { changed: true, .. } => {
-            "don't go on before you know why: compare with the key on the host itself, then correct `host-key` or the known-hosts file".to_owned()
+            "don't go on before you know why: compare with the key on the host itself, then correct `host-key` or the known-hosts file"
         }
         HostError::HostKey { changed: false, .. } => {
-            "take the key from the host itself (/etc/ssh/ssh_host_ed25519_key.pub) and put it into `host-key` of the target".to_owned()
+            "take the key from the host itself (/etc/ssh/ssh_host_ed25519_key.pub) and put it into `host-key` of the target"
         }
-        HostError::NoSftp { .. } => "let sshd serve it: `Subsystem sftp internal-sftp` in sshd_config; and every folder of a chroot, from / on, must be root's and writable by root alone".to_owned(),
-        HostError::MissingExtension { .. } => "the host needs OpenSSH's own SFTP server, of version 6.5 or newer".to_owned(),
-        HostError::Folder { .. } => "fix `docroot` of the target, or see who may enter it".to_owned(),
-        HostError::Panicked { .. } => "this is a bug in syntax-publish: report it, with this message".to_owned(),
-        HostError::Lost { .. } => format!(
-            "try again: what was sent is not sent twice; `{}` shows what is live",
-            again(global, "status")
-        ),
-    }
+        HostError::NoSftp { .. } => {
+            "let sshd serve it: `Subsystem sftp internal-sftp` in sshd_config; and every folder of a chroot, from / on, must be root's and writable by root alone"
+        }
+        HostError::MissingExtension { .. } => "the host needs OpenSSH's own SFTP server, of version 6.5 or newer",
+        HostError::Folder { .. } => "fix `docroot` of the target, or see who may enter it",
+        HostError::Panicked { .. } => "this is a bug in syntax-publish: report it, with this message",
+        HostError::Lost { .. } => "try again: what was sent is not sent twice; `{status}` shows what is live",
+    };
+    with_commands(hint, global)
 }
 
 fn of_build(error: &BuildError) -> &'static str {
@@ -294,25 +287,6 @@ fn of_build(error: &BuildError) -> &'static str {
         BuildError::NotAFolder { .. } | BuildError::NoName { .. } => "give --out a folder that is missing or empty",
         BuildError::Io { .. } => "see whether you may write there, and that there is room",
         BuildError::Source(error) => of_source(error),
-    }
-}
-
-/// Returns what to do if changes can't be noticed.
-pub fn of_watch(error: &WatchError) -> String {
-    match error {
-        WatchError::Limit { what } => {
-            let enough = if what.ends_with("instances") { 1024 } else { 524_288 };
-            format!("raise it, `sudo sysctl {what}={enough}`, or look for changes with --poll")
-        }
-        WatchError::Failed { .. } => "see whether you may read the folder, or look for changes with --poll".to_owned(),
-    }
-}
-
-fn of_port(error: &PortError) -> String {
-    match error {
-        PortError::Taken { free: Some(free), .. } => format!("use --port {free}, which is free, or end that process"),
-        PortError::Taken { free: None, .. } => "end that process, or use --port with another".to_owned(),
-        PortError::Refused { .. } => "leave --host out, or give it an address of this machine".to_owned(),
     }
 }
 

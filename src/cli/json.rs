@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::manifest::{Change, ChangeKind, Changes};
-use syntax_publish::model::release::{Hold, ReleaseId, timestamp};
+use syntax_publish::model::release::{ReleaseId, timestamp};
 use syntax_publish::site::check::Problem;
 use syntax_publish::store::releases;
 use syntax_publish::store::signing::Signature;
@@ -172,36 +172,12 @@ pub struct Noted {
     pub owed: bool,
 }
 
-impl From<&syntax_publish::store::pending_purges::Delivery> for Noted {
-    fn from(known: &syntax_publish::store::pending_purges::Delivery) -> Self {
-        Self {
-            release: known.release.clone(),
-            at: known.release.as_ref().map(|_| timestamp(known.at).to_string()),
-            origin: known.origin,
-            public: known.public,
-            problems: known.problems,
-            first: known.first.clone(),
-            owed: known.is_owing(),
-        }
-    }
-}
-
 /// Why publishing is on hold, since when, and the user who put it on hold.
 #[derive(Serialize)]
 pub struct HeldBy {
     pub reason: String,
     pub who: String,
     pub since: String,
-}
-
-impl From<&Hold> for HeldBy {
-    fn from(hold: &Hold) -> Self {
-        Self {
-            reason: hold.reason.clone(),
-            who: hold.who.clone(),
-            since: timestamp(hold.since).to_string(),
-        }
-    }
 }
 
 /// The lock, and the run that has it.
@@ -216,19 +192,18 @@ pub struct Lock {
 impl Status {
     /// Returns the status of a target at a place.
     pub fn of(status: &releases::Status, target: &str, place: String) -> Self {
+        let time = |seconds| timestamp(seconds).to_string();
         let document = status.document.as_ref();
-        let lock = status.lock.as_ref().map(|lock| {
-            let owner = lock.owner.as_ref();
-            Lock {
-                name: lock.name.clone(),
-                who: owner.map(|owner| owner.who.clone()),
-                what: owner.map(|owner| owner.what.clone()),
-                since: owner.map(|owner| timestamp(owner.since).to_string()),
-            }
+        let owner = status.lock.as_ref().and_then(|lock| lock.owner.as_ref());
+        let lock = status.lock.as_ref().map(|lock| Lock {
+            name: lock.name.clone(),
+            who: owner.map(|owner| owner.who.clone()),
+            what: owner.map(|owner| owner.what.clone()),
+            since: owner.map(|owner| time(owner.since)),
         });
         Self {
             release: status.release.clone(),
-            since: status.since.map(|since| timestamp(since).to_string()),
+            since: status.since.map(time),
             commit: document.and_then(|document| document.commit.clone()),
             message: document.and_then(|document| document.message.clone()),
             who: document.map(|document| document.who.clone()),
@@ -237,10 +212,22 @@ impl Status {
             files: document.map(|document| document.files),
             releases: status.releases,
             bytes_stored: status.bytes_stored,
-            held: status.hold.as_ref().map(HeldBy::from),
+            held: status.hold.as_ref().map(|hold| HeldBy {
+                reason: hold.reason.clone(),
+                who: hold.who.clone(),
+                since: time(hold.since),
+            }),
             lock,
             pool: status.pool,
-            delivery: status.delivery.as_ref().map(Noted::from),
+            delivery: status.delivery.as_ref().map(|known| Noted {
+                release: known.release.clone(),
+                at: known.release.as_ref().map(|_| time(known.at)),
+                origin: known.origin,
+                public: known.public,
+                problems: known.problems,
+                first: known.first.clone(),
+                owed: known.is_owing(),
+            }),
         }
     }
 }
@@ -308,30 +295,41 @@ pub struct Init {
     pub notes: Vec<String>,
 }
 
-/// One line in the output of `watch`.
-#[derive(Default, Serialize)]
-pub struct Watched {
-    pub event: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub export: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub files: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub changed: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub root: Option<Digest>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seconds: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub problems: Option<Vec<Problem>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<FailedBody>,
+/// One line in the output of `watch`, with the name of the variant as its `event`.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Watched {
+    Listening {
+        url: String,
+    },
+    Waiting {
+        export: String,
+    },
+    Ready {
+        url: String,
+        files: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        changed: Option<usize>,
+        root: Digest,
+        seconds: f64,
+        problems: Vec<Problem>,
+    },
+    Unchanged {
+        seconds: f64,
+    },
+    Unsettled {
+        reason: String,
+    },
+    Building,
+    Output {
+        line: String,
+    },
+    Built {
+        seconds: f64,
+    },
+    Failed {
+        error: FailedBody,
+    },
 }
 
 /// Returns the output of a command that prints a text, under the command's name: `nginx`, `completions`, `man`.

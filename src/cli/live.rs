@@ -18,11 +18,10 @@ use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::severity::Severity;
 use syntax_publish::rules::Rules;
 
-use super::connect;
 use super::failure::Failure;
 use super::format::count;
-use super::screen;
 use super::site::Workplace;
+use super::{connect, screen};
 
 /// Maximum number of other paths that are named after the first of a kind. `--json` contains all.
 const NAMED: usize = 4;
@@ -63,13 +62,13 @@ pub async fn begin(workplace: &Workplace) -> Result<Probes, Failure> {
 /// Returns the CDNs to purge, from the site manifest. A site without a URL has none.
 pub fn purges(workplace: &Workplace) -> Vec<Box<dyn Purge>> {
     let config = &workplace.config;
-    let mut purges: Vec<Box<dyn Purge>> = Vec::new();
     let is_local = matches!(workplace.target.kind, TargetKind::Local { .. });
     // A local target is usually a preview that no CDN serves, so it purges only if [verify] sets `origin` or `public`.
     let is_asked = !is_local || matches!(config.verify.origin, Origin::At(_)) || config.verify.public == Some(true);
     if config.site.url.is_none() || !is_asked {
-        return purges;
+        return Vec::new();
     }
+    let mut purges: Vec<Box<dyn Purge>> = Vec::new();
     let token = |name: String| {
         let value = std::env::var(&name).ok().map(|value| value.trim().to_owned());
         Token::new(name, value.filter(|value| !value.is_empty()))
@@ -123,7 +122,7 @@ pub struct Delivery {
 }
 
 /// The result for one side.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub struct SideSeen {
     /// Null if the side was not checked.
     pub ok: Option<bool>,
@@ -248,36 +247,32 @@ pub fn failed(report: &DeliveryReport, changes: &Changes) -> String {
 
 /// Formats the result in a line: "verified: 24 requests to the origin and 24 to the public URL succeeded". Lines about
 /// what was purged come first.
-pub fn line(report: &DeliveryReport, changes: &Changes) -> Option<String> {
-    let delivery = seen(report)?;
+pub fn line(report: &DeliveryReport, changes: &Changes) -> String {
     let told = report.purged.iter().filter_map(|(by, purged)| {
         let purged = purged.as_ref().ok()?;
         Some(format!("purged from {by}: {}\n", purged.what))
     });
     let mut lines: String = told.collect();
-    let sides = [
-        (&delivery.origin, "to the origin"),
-        (&delivery.public, "to the public URL"),
-    ];
-    let asked: Vec<String> = sides
-        .iter()
-        .filter(|(side, _)| side.ok.is_some())
-        .enumerate()
-        .map(|(at, (side, name))| match at {
-            0 => format!("{} {name}", count(side.answered as u64, "request")),
-            _ => format!("{} {name}", side.answered),
-        })
-        .collect();
-    if !delivery.ok {
+    let sides = [(&report.origin, "to the origin"), (&report.public, "to the public URL")];
+    let mut asked: Vec<String> = Vec::new();
+    for (side, name) in sides {
+        let SideOutcome::Seen(seen) = side else { continue };
+        let requests = match asked.len() {
+            0 => count(seen.answered as u64, "request"),
+            _ => seen.answered.to_string(),
+        };
+        asked.push(format!("{requests} {name}"));
+    }
+    if !report.is_fine() {
         let _ = writeln!(lines, "not verified: {}", failed(report, changes));
     } else if !asked.is_empty() {
         let _ = writeln!(lines, "verified: {} succeeded", asked.join(" and "));
     }
-    Some(lines)
+    lines
 }
 
 /// Reports what is wrong on stderr, each kind once, with what to do and a command that repeats the request.
-pub fn tell(findings: &[&Finding], quiet: bool) {
+pub fn tell<'f>(findings: impl IntoIterator<Item = &'f Finding>, quiet: bool) {
     let mut kinds: Vec<(&Finding, Vec<String>)> = Vec::new();
     for finding in findings {
         if quiet && finding.severity() == Severity::Warning {
@@ -293,28 +288,21 @@ pub fn tell(findings: &[&Finding], quiet: bool) {
         }
     }
     for (first, more) in kinds {
-        screen::say(
-            first.severity().name(),
-            &format!(
-                "{} {}: {}{}",
-                first.side,
-                first.path(),
-                first.message(),
-                others(first, more)
-            ),
-        );
+        let (side, path, message) = (first.side, first.path(), first.message());
+        let text = format!("{side} {path}: {message}{}", others(&path, more));
+        screen::say(first.severity().name(), &text);
         screen::say("hint", first.fix());
         screen::say("repeat", &first.repeat);
     }
 }
 
 /// Formats where else the same problem was found: " (and 3 more: /a, /b, …)".
-fn others(first: &Finding, mut more: Vec<String>) -> String {
+fn others(first: &str, mut more: Vec<String>) -> String {
     if more.is_empty() {
         return String::new();
     }
     let answers = more.len();
-    more.retain(|path| *path != first.path());
+    more.retain(|path| path != first);
     more.dedup();
     let named: Vec<&str> = more.iter().take(NAMED).map(String::as_str).collect();
     let rest = if more.len() > NAMED { ", …" } else { "" };

@@ -96,29 +96,14 @@ pub async fn run(args: Args) -> u8 {
     let is_endless = matches!(command, Command::Watch(_));
     let outcome = tokio::select! {
         outcome = run.command(command) => outcome,
-        number = stop::asked(is_endless) => {
-            if is_endless {
-                Ok(stop::code(number))
-            } else {
-                let failure = stop::end(&run, number).await;
-                if run.has_reported() {
-                    run.finish();
-                    let text = "interrupted after the release went live; old releases are left to the next prune";
-                    screen::say("note", text);
-                    Ok(stop::code(number))
-                } else {
-                    Err(failure)
-                }
-            }
-        }
+        number = stop::asked(is_endless) => stop::end(&run, number, is_endless).await,
     };
     run.finish();
-    match outcome {
-        Ok(code) => code,
-        Err(failure) => {
-            run.look_once_more(&failure).await;
-            run.tell_of(&failure);
-            report::failure(&screen, &failure, run.told().as_ref())
-        }
-    }
+    let failure = match outcome {
+        Ok(code) => return code,
+        Err(failure) => failure,
+    };
+    run.look_once_more(&failure).await;
+    run.tell_of(&failure);
+    report::failure(&screen, &failure, run.told().as_ref())
 }

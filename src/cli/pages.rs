@@ -32,7 +32,8 @@ pub struct Item {
     pub url: String,
 }
 
-const KINDS: [ChangeKind; 3] = [ChangeKind::Added, ChangeKind::Changed, ChangeKind::Removed];
+/// The kinds of changes, in the order in which they are counted.
+pub const KINDS: [ChangeKind; 3] = [ChangeKind::Added, ChangeKind::Changed, ChangeKind::Removed];
 
 /// The word for a kind of change.
 pub fn mark(kind: ChangeKind) -> &'static str {

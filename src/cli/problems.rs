@@ -11,66 +11,27 @@ use syntax_publish::site::check::{Known, Problem};
 use syntax_publish::site::pipeline::Inspected;
 
 use super::format::{count, table};
-use super::screen::Screen;
 
-/// How much is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Detail {
-    /// The first few of each kind, and the number of others.
-    Short,
-    /// Everything.
-    Whole,
-}
-
-impl Detail {
-    /// Takes the detail from the options.
-    pub fn of(screen: &Screen) -> Self {
-        if screen.verbose { Self::Whole } else { Self::Short }
-    }
-
-    /// Returns how many of `number` things are shown.
-    fn shown(self, number: usize, limit: usize) -> usize {
-        match self {
-            Self::Short => number.min(limit),
-            Self::Whole => number,
-        }
-    }
-}
-
-/// Maximum number of files shown.
+/// Maximum number of files shown without `-v`.
 const FILES: usize = 20;
 
-/// Maximum number of problems of one kind shown for a file.
+/// Maximum number of problems of one kind shown for a file without `-v`.
 const ALIKE: usize = 5;
 
-/// Formats everything that was found in an export.
-pub fn inspected(found: &Inspected, extent: Detail) -> String {
-    let mut text = listed(&found.problems, extent, "");
-    let number = |wanted: Severity| {
-        let of_it = found.problems.iter().filter(|problem| problem.severity == wanted);
-        of_it.count() as u64
+/// Formats what was found in an export: everything, or of each list the first few.
+pub fn inspected(found: &Inspected, is_whole: bool) -> String {
+    let mut text = listed(&found.problems, is_whole, "");
+    let known = found.problems.iter().filter(|problem| problem.known.is_some()).count();
+    let _ = match known {
+        _ if found.problems.is_empty() => writeln!(text, "no problems found"),
+        0 => writeln!(text, "{}", totals(&found.problems)),
+        known => writeln!(text, "{}, {known} of them known", totals(&found.problems)),
     };
-    let _ = match (number(Severity::Error), number(Severity::Warning)) {
-        (0, 0) => writeln!(text, "no problems found"),
-        (errors, warnings) => {
-            let known = found.problems.iter().filter(|problem| problem.known.is_some()).count() as u64;
-            let known = match known {
-                0 => String::new(),
-                known => format!(", {known} of them known"),
-            };
-            writeln!(
-                text,
-                "{}, {}{known}",
-                count(errors, "error"),
-                count(warnings, "warning")
-            )
-        }
-    };
-    if extent == Detail::Whole {
+    if is_whole {
+        let strings = count(found.unclassified, "string");
         let _ = writeln!(
             text,
-            "{} in payloads may or may not be URLs of the site; they stay unchanged",
-            count(found.unclassified, "string")
+            "{strings} in payloads may or may not be URLs of the site; they stay unchanged"
         );
         for (path, reason) in &found.unread {
             let _ = writeln!(text, "left unchanged, at least in part: {path}: {}", printable(reason));
@@ -79,8 +40,27 @@ pub fn inspected(found: &Inspected, extent: Detail) -> String {
     text
 }
 
+/// Returns the number of problems of a severity.
+pub fn number(problems: &[Problem], severity: Severity) -> u64 {
+    problems.iter().filter(|problem| problem.severity == severity).count() as u64
+}
+
+/// Formats the numbers of problems: "2 errors, 1 warning".
+pub fn totals(problems: &[Problem]) -> String {
+    let (errors, warnings) = (number(problems, Severity::Error), number(problems, Severity::Warning));
+    format!("{}, {}", count(errors, "error"), count(warnings, "warning"))
+}
+
+/// The word for how serious a problem is, or that it is known.
+pub fn level(problem: &Problem) -> &'static str {
+    match problem.known {
+        Some(_) => "known",
+        None => problem.severity.name(),
+    }
+}
+
 /// Formats problems by file.
-pub fn listed(problems: &[Problem], extent: Detail, indent: &str) -> String {
+pub fn listed(problems: &[Problem], is_whole: bool, indent: &str) -> String {
     let mut files: Vec<(&SitePath, Vec<&Problem>)> = Vec::new();
     for problem in problems {
         match files.last_mut() {
@@ -90,20 +70,21 @@ pub fn listed(problems: &[Problem], extent: Detail, indent: &str) -> String {
     }
     let has_error = |of_file: &[&Problem]| of_file.iter().any(|problem| problem.severity == Severity::Error);
     files.sort_by_key(|(_, of_file)| !has_error(of_file));
-    let shown = extent.shown(files.len(), FILES);
+    let shown = files.len().min(if is_whole { usize::MAX } else { FILES });
     let mut text = String::new();
     for (path, of_file) in &files[..shown] {
         let _ = writeln!(text, "{indent}{}", name(path));
-        of_one_file(of_file, extent, indent, &mut text);
+        of_one_file(of_file, is_whole, indent, &mut text);
     }
-    if let Some(more) = files.len().checked_sub(shown).filter(|more| *more > 0) {
-        let _ = writeln!(text, "{indent}and {} (all with -v)", count(more as u64, "other file"));
+    if files.len() > shown {
+        let more = count((files.len() - shown) as u64, "other file");
+        let _ = writeln!(text, "{indent}and {more} (all with -v)");
     }
     text
 }
 
 /// Formats the problems of one file. Those with the same hint are together, with the hint below them.
-fn of_one_file(problems: &[&Problem], extent: Detail, indent: &str, text: &mut String) {
+fn of_one_file(problems: &[&Problem], is_whole: bool, indent: &str, text: &mut String) {
     let mut groups: Vec<(&str, &str, Vec<&Problem>)> = Vec::new();
     for problem in problems {
         let known = groups
@@ -114,37 +95,28 @@ fn of_one_file(problems: &[&Problem], extent: Detail, indent: &str, text: &mut S
             None => groups.push((problem.check, &problem.hint, vec![problem])),
         }
     }
-    let shown = |alike: &[&Problem]| extent.shown(alike.len(), ALIKE);
-    let rows: Vec<Vec<String>> = groups
-        .iter()
-        .flat_map(|(_, _, alike)| &alike[..shown(alike)])
-        .map(|problem| {
-            vec![
-                problem.line.map_or_else(String::new, |line| line.to_string()),
-                match problem.known {
-                    Some(_) => "known".to_owned(),
-                    None => problem.severity.name().to_owned(),
-                },
-                problem.check.to_owned(),
-                printable(&problem.message),
-            ]
-        })
-        .collect();
+    let most = if is_whole { usize::MAX } else { ALIKE };
+    let shown = |alike: &[&Problem]| alike.len().min(most);
     // The column of line numbers exists only if there is a line number.
     let has_lines = problems.iter().any(|problem| problem.line.is_some());
-    let rows: Vec<Vec<String>> = rows
-        .into_iter()
-        .map(|row| row.into_iter().skip(usize::from(!has_lines)).collect())
-        .collect();
+    let row = |problem: &&Problem| {
+        let line = problem.line.map_or_else(String::new, |line| line.to_string());
+        let mut row: Vec<String> = has_lines.then_some(line).into_iter().collect();
+        row.extend([level(problem), problem.check].map(str::to_owned));
+        row.push(printable(&problem.message));
+        row
+    };
+    let all_shown = groups.iter().flat_map(|(_, _, alike)| &alike[..shown(alike)]);
     let right: &[usize] = if has_lines { &[0] } else { &[] };
-    let rows = table(&rows, right);
+    let rows = table(&all_shown.map(row).collect::<Vec<_>>(), right);
     let mut rows = rows.lines();
     for (_, hint, alike) in &groups {
         let shown = shown(alike);
         for row in rows.by_ref().take(shown) {
             let _ = writeln!(text, "{indent}  {row}");
         }
-        if let Some(more) = alike.len().checked_sub(shown).filter(|more| *more > 0) {
+        if alike.len() > shown {
+            let more = alike.len() - shown;
             let _ = writeln!(text, "{indent}  and {more} more like these (all with -v)");
         }
         let _ = writeln!(text, "{indent}    fix: {}", printable(hint));
@@ -170,16 +142,18 @@ pub fn known(problems: &[Problem]) -> Option<String> {
 
 /// Formats a problem in one line: where, what, and what to do.
 pub fn line(problem: &Problem) -> String {
-    let line = problem.line.map_or_else(String::new, |line| format!(":{line}"));
-    let (path, message, hint) = (
-        name(&problem.path),
-        printable(&problem.message),
-        printable(&problem.hint),
-    );
-    format!("{path}{line}: {message} ({}): {hint}", problem.check)
+    let (message, hint) = (printable(&problem.message), printable(&problem.hint));
+    format!("{}: {message} ({}): {hint}", place(problem), problem.check)
 }
 
-fn name(path: &SitePath) -> &str {
+/// Formats where a problem is: the file, with the line if it is known.
+pub fn place(problem: &Problem) -> String {
+    let line = problem.line.map_or_else(String::new, |line| format!(":{line}"));
+    format!("{}{line}", name(&problem.path))
+}
+
+/// The name of a file for messages.
+pub fn name(path: &SitePath) -> &str {
     if path.is_root() { "the export" } else { path.as_str() }
 }
 
@@ -210,7 +184,7 @@ mod tests {
             problem("b.html", Some(120), Severity::Warning, "four", "do this"),
             problem("c.html", None, Severity::Error, "five", "do this"),
         ];
-        let text = listed(&problems, Detail::Short, "");
+        let text = listed(&problems, false, "");
         let expected = "\
 b.html
     9  error    links  two
@@ -234,11 +208,11 @@ a.html
             .map(|file| problem(&format!("{file:02}.html"), Some(1), Severity::Warning, "x", "y"))
             .collect();
         problems.extend((1..9).map(|line| problem("z.html", Some(line), Severity::Error, "x", "y")));
-        let short = listed(&problems, Detail::Short, "  ");
+        let short = listed(&problems, false, "  ");
         assert!(short.starts_with("  z.html\n"), "errors come first: {short}");
         assert!(short.contains("    and 3 more like these (all with -v)\n"), "{short}");
         assert!(short.ends_with("  and 11 other files (all with -v)\n"), "{short}");
-        let whole = listed(&problems, Detail::Whole, "");
+        let whole = listed(&problems, true, "");
         assert_eq!(whole.matches(".html\n").count(), 31);
         assert_eq!(whole.matches("error").count(), 8);
     }

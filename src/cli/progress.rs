@@ -11,8 +11,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use syntax_publish::model::event::{Event, Note, Observer, Stage};
 use syntax_publish::model::path::printable;
 
-use super::format::shown;
-use super::format::{bytes, count, seconds};
+use super::format::{bytes, count, seconds, shown};
 use super::screen::{self, Screen};
 use super::timings::Timings;
 
@@ -83,12 +82,10 @@ impl Progress {
 
     /// Removes all bars, so that the next output is not mixed with them.
     pub fn finish(&self) {
-        let mut state = self.state();
-        for running in std::mem::take(&mut state.stages).into_values() {
-            if let Some(bar) = running.bar {
-                bar.finish_and_clear();
-            }
-        }
+        let stages = std::mem::take(&mut self.state().stages).into_values();
+        stages
+            .filter_map(|running| running.bar)
+            .for_each(|bar| bar.finish_and_clear());
     }
 
     /// Whether there are bars, so that a line can be pinned below other output.
@@ -99,18 +96,17 @@ impl Progress {
     /// Sets the text of the pinned line, and adds the line if there is none yet.
     pub fn pin(&self, text: String) {
         let Manner::Bars(bars) = &self.manner else { return };
-        let pinned = {
-            let mut state = self.state();
-            if state.is_over {
-                return;
-            }
-            let pinned = state.pinned.get_or_insert_with(|| {
-                let style = ProgressStyle::with_template("{wide_msg}");
-                let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-                bars.add(ProgressBar::new_spinner().with_style(style))
-            });
-            pinned.clone()
-        };
+        let mut state = self.state();
+        if state.is_over {
+            return;
+        }
+        let pinned = state.pinned.get_or_insert_with(|| {
+            let style = ProgressStyle::with_template("{wide_msg}");
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            bars.add(ProgressBar::new_spinner().with_style(style))
+        });
+        let pinned = pinned.clone();
+        drop(state);
         if pinned.message() == text {
             // An earlier change may have been too soon after another to be drawn. Draw it now.
             pinned.tick();
@@ -138,9 +134,8 @@ impl Progress {
 
     /// Prints text without a prefix while the bars are out of the way.
     pub fn plainly(&self, text: &str) {
-        match &self.manner {
-            Manner::Silent => {}
-            Manner::Lines | Manner::Bars(_) => self.aside(|| screen::plainly(text)),
+        if !matches!(self.manner, Manner::Silent) {
+            self.aside(|| screen::plainly(text));
         }
     }
 
@@ -158,9 +153,8 @@ impl Progress {
 
     /// Prints a line of a certain kind while the bars are out of the way.
     pub fn say(&self, kind: &str, text: &str) {
-        match &self.manner {
-            Manner::Silent => {}
-            Manner::Lines | Manner::Bars(_) => self.aside(|| screen::say(kind, text)),
+        if !matches!(self.manner, Manner::Silent) {
+            self.aside(|| screen::say(kind, text));
         }
     }
 
@@ -212,12 +206,11 @@ impl Progress {
             bar.finish_and_clear();
         }
         if self.verbose {
-            let took = seconds(running.began.elapsed());
-            let done = if running.items + running.bytes > 0 {
-                format!(" {}, {},", count(running.items, "file"), bytes(running.bytes))
-            } else {
-                String::new()
+            let done = match running.items + running.bytes {
+                0 => String::new(),
+                _ => format!(" {}, {},", count(running.items, "file"), bytes(running.bytes)),
             };
+            let took = seconds(running.began.elapsed());
             self.say("stage", &format!("{}{done} in {took}", name(stage)));
         }
     }
@@ -254,14 +247,8 @@ impl Running {
 
     /// The progress in words: files, bytes, rate, and the remaining time if it can be estimated.
     fn line(&self, stage: Stage) -> String {
-        format!(
-            "{}: {}, {}, {}/s{}",
-            name(stage),
-            self.files(),
-            self.done(),
-            bytes(self.per_second()),
-            self.left()
-        )
+        let (files, done, rate) = (self.files(), self.done(), bytes(self.per_second()));
+        format!("{}: {files}, {done}, {rate}/s{}", name(stage), self.left())
     }
 
     fn done(&self) -> String {
@@ -272,23 +259,20 @@ impl Running {
     }
 
     fn per_second(&self) -> u64 {
-        let took = self.began.elapsed().as_secs_f64().max(0.001);
-        #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
-        let rate = self.bytes as f64 / took;
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never negative")]
-        let per_second = rate as u64;
-        per_second
+        let millis = self.began.elapsed().as_millis().max(1);
+        u64::try_from(u128::from(self.bytes) * 1000 / millis).unwrap_or(u64::MAX)
     }
 
     fn left(&self) -> String {
         let per_second = self.per_second();
-        match self.of_bytes.filter(|all| *all > self.bytes && per_second > 0) {
-            Some(all) => {
-                let left = Duration::from_secs((all - self.bytes) / per_second);
-                format!(", {} left", seconds(left))
-            }
-            None => String::new(),
+        let left = self
+            .of_bytes
+            .filter(|_| per_second > 0)
+            .map_or(0, |all| all.saturating_sub(self.bytes));
+        if left == 0 {
+            return String::new();
         }
+        format!(", {} left", seconds(Duration::from_secs(left / per_second)))
     }
 }
 
@@ -312,12 +296,9 @@ impl Observer for Progress {
             }
             Event::Progressed { stage, items, bytes } => self.went_on(stage, items, bytes),
             Event::StageEnded { stage } => self.ended(stage),
-            Event::Swapped { release } => {
-                if self.verbose {
-                    self.say("stage", &format!("{release} is live"));
-                }
-            }
-            Event::Noted(note) => self.say("note", &sentence(&note)),
+            Event::Swapped { release } if self.verbose => self.say("stage", &format!("{release} is live")),
+            Event::Swapped { .. } => {}
+            Event::Noted(note) => self.say("note", &printable(&sentence(&note))),
         }
     }
 }
@@ -353,51 +334,33 @@ pub fn name(stage: Stage) -> &'static str {
 
 fn sentence(note: &Note) -> String {
     match note {
-        Note::SymlinkFollowed { path, target } => {
-            format!(
-                "the symlink {path} was followed, to {}",
-                printable(&target.to_string_lossy())
-            )
-        }
+        Note::SymlinkFollowed { path, target } => format!("the symlink {path} was followed, to {}", target.display()),
         Note::DotFilesLeftOut { count: files } => {
-            format!(
-                "{} left out: names that begin with a dot are not published",
-                count(*files, "file")
-            )
+            let files = count(*files, "file");
+            format!("{files} left out: names that begin with a dot are not published")
         }
         Note::CacheNotWritten { file, reason } => {
             format!(
-                "the next run reads every file again: can't write {}: {}",
-                shown(file),
-                printable(reason)
+                "the next run reads every file again: can't write {}: {reason}",
+                shown(file)
             )
         }
         Note::BuildIdKept { path, reason } => {
             format!("the build id stays in every file, so each build changes every page: {path}: {reason}")
         }
         Note::LockAwaited => "another run holds the lock; waiting".to_owned(),
-        Note::Replanned { reason } => {
-            format!(
-                "the store changed in the meantime; planning again: {}",
-                printable(reason)
-            )
-        }
+        Note::Replanned { reason } => format!("the store changed in the meantime; planning again: {reason}"),
         Note::Reconnected => "the connection was lost and is up again".to_owned(),
-        Note::ConnectingAgain { reason, times } => {
-            format!("{}; trying again, up to {times} times", printable(reason))
-        }
+        Note::ConnectingAgain { reason, times } => format!("{reason}; trying again, up to {times} times"),
         Note::OriginNotAsked { reason } => format!(
-            "the origin is not checked, because it can't be reached from here: {}; set `origin` in [verify] to its URL, or to false",
-            printable(reason)
+            "the origin is not checked, because it can't be reached from here: {reason}; set `origin` in [verify] to its URL, or to false"
         ),
-        Note::NotPurged { reason, hint } => format!(
-            "the release is live, and the CDN may serve the old one for a while: {}; {hint}",
-            printable(reason)
-        ),
-        Note::OutcomeNotKept { reason } => format!(
-            "the result of the live check could not be stored for `status`: {}",
-            printable(reason)
-        ),
+        Note::NotPurged { reason, hint } => {
+            format!("the release is live, and the CDN may serve the old one for a while: {reason}; {hint}")
+        }
+        Note::OutcomeNotKept { reason } => {
+            format!("the result of the live check could not be stored for `status`: {reason}")
+        }
     }
 }
 

@@ -6,22 +6,22 @@
 use std::error::Error as _;
 use std::fmt::Write as _;
 
+use syntax_publish::live::Finding;
 use syntax_publish::live::deliver::DeliverError;
 use syntax_publish::model::path::printable;
-use syntax_publish::model::release::{ReleaseId, timestamp};
+use syntax_publish::model::release::{Owner, ReleaseId, timestamp};
 use syntax_publish::site::SiteError;
 use syntax_publish::site::check::Problem;
-use syntax_publish::store;
-use syntax_publish::store::StoreError;
 use syntax_publish::store::pending_purges::Delivery;
 use syntax_publish::store::releases::{Listed, Status};
 use syntax_publish::store::session::Live;
+use syntax_publish::store::{self, StoreError};
 
 use super::args::Global;
 use super::failure::Failure;
 use super::format::{ago, bytes, count, local, shortened, table};
 use super::screen::{self, Screen};
-use super::{json, live, problems};
+use super::{hints, json, live, problems};
 
 /// Formats a time in the local time zone and, on a terminal, how long ago that was: "2026-11-29 07:20:11+00:00 (3 min
 /// ago)".
@@ -48,52 +48,38 @@ pub fn releases(listed: &[Listed]) -> String {
     if listed.is_empty() {
         return "nothing has been published yet\n".to_owned();
     }
-    let mut rows = vec![
-        ["", "release", "published", "files", "size", "commit", "message"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
+    let heads = ["", "release", "published", "files", "size", "commit", "message"];
+    let mut rows = vec![heads.map(str::to_owned).to_vec()];
     rows.extend(listed.iter().map(|listed| {
         let mark = if listed.current { "*" } else { "" };
-        let document = listed.document.as_ref();
-        let text = |text: Option<&String>| printable(text.map_or("", String::as_str));
-        vec![
-            mark.to_owned(),
-            listed.id.to_string(),
-            document.map_or_else(|| "record damaged".to_owned(), |document| created(&document.created)),
-            document.map_or_else(String::new, |document| document.files.to_string()),
-            document.map_or_else(String::new, |document| bytes(document.bytes)),
-            short(&text(document.and_then(|document| document.commit.as_ref()))),
-            text(document.and_then(|document| document.message.as_ref())),
-        ]
+        let mut row = vec![mark.to_owned(), listed.id.to_string()];
+        let text = |text: &Option<String>| printable(text.as_deref().unwrap_or_default());
+        match &listed.document {
+            None => row.push("record damaged".to_owned()),
+            Some(document) => row.extend([
+                created(&document.created),
+                document.files.to_string(),
+                bytes(document.bytes),
+                // The start of a commit is enough to recognize it.
+                text(&document.commit).chars().take(8).collect(),
+                text(&document.message),
+            ]),
+        }
+        row
     }));
     let table = table(&rows, &[3, 4]);
-    match screen::columns() {
-        // Messages may be long, and each release has to fit on one line.
-        Some(columns) => {
-            table
-                .lines()
-                .map(|line| shortened(line, columns) + "\n")
-                .collect::<String>()
-                + "* live\n"
-        }
-        None => table + "* live\n",
-    }
-}
-
-fn short(commit: &str) -> String {
-    commit.chars().take(8).collect()
+    // Messages may be long, and each release has to fit on one line.
+    let columns = screen::columns().unwrap_or(usize::MAX);
+    let lines = table.lines().map(|line| shortened(line, columns) + "\n");
+    lines.collect::<String>() + "* live\n"
 }
 
 /// Formats what is live on a target.
 pub fn status(status: &Status, place: &str) -> String {
-    let mut rows: Vec<(&str, String)> = Vec::new();
-    match &status.release {
-        Some(release) => rows.push(("live", release.to_string())),
-        None => rows.push(("live", "nothing yet".to_owned())),
-    }
-    rows.push(("where", place.to_owned()));
-    if let Some(since) = status.since.filter(|_| status.release.is_some()) {
+    let release = status.release.as_ref();
+    let live = release.map_or_else(|| "nothing yet".to_owned(), ToString::to_string);
+    let mut rows: Vec<(&str, String)> = vec![("live", live), ("where", place.to_owned())];
+    if let Some(since) = status.since.filter(|_| release.is_some()) {
         rows.push(("since", when(since)));
     }
     if let Some(document) = &status.document {
@@ -111,7 +97,7 @@ pub fn status(status: &Status, place: &str) -> String {
     );
     rows.push(("store", stored));
     if let Some(known) = &status.delivery {
-        rows.push(("visitors", delivery(known, status.release.as_ref())));
+        rows.push(("visitors", delivery(known, release)));
         if known.is_owing() {
             rows.push(("owed", "a CDN was not purged yet; the next publish does it".to_owned()));
         }
@@ -121,22 +107,14 @@ pub fn status(status: &Status, place: &str) -> String {
         rows.push(("", format!("by {}, since {}", printable(&hold.who), when(hold.since))));
     }
     if let Some(lock) = &status.lock {
-        let held = match &lock.owner {
-            Some(owner) => format!(
-                "{} of {}, since {}",
-                printable(&owner.what),
-                printable(&owner.who),
-                when(owner.since)
-            ),
-            None => lock.name.clone(),
+        let held = |owner: &Owner| {
+            let (what, who) = (printable(&owner.what), printable(&owner.who));
+            format!("{what} of {who}, since {}", when(owner.since))
         };
-        rows.push(("lock", held));
+        rows.push(("lock", lock.owner.as_ref().map_or_else(|| lock.name.clone(), held)));
     }
-    let rows: Vec<Vec<String>> = rows
-        .into_iter()
-        .map(|(name, value)| vec![name.to_owned(), value])
-        .collect();
-    table(&rows, &[])
+    let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]);
+    table(&rows.collect::<Vec<_>>(), &[])
 }
 
 /// Formats the result of the last check of the live site.
@@ -145,11 +123,8 @@ fn delivery(known: &Delivery, release: Option<&ReleaseId>) -> String {
         return "not verified since it went live".to_owned();
     };
     let sides = [("the origin", known.origin), ("the public URL", known.public)];
-    let asked: Vec<&str> = sides
-        .iter()
-        .filter(|side| side.1.is_some())
-        .map(|side| side.0)
-        .collect();
+    let asked = sides.into_iter().filter_map(|(name, result)| result.map(|_| name));
+    let asked: Vec<&str> = asked.collect();
     if asked.is_empty() {
         return format!("not verified: {looked} could not be checked");
     }
@@ -166,8 +141,8 @@ fn delivery(known: &Delivery, release: Option<&ReleaseId>) -> String {
 /// Formats whether a release is intact.
 pub fn verified(verified: &json::Verify) -> String {
     let mut text = String::new();
-    for mended in verified.mended.iter().flatten() {
-        let _ = writeln!(text, "repaired: {}: {}", mended.path, mended.problem);
+    for repaired in verified.mended.iter().flatten() {
+        let _ = writeln!(text, "repaired: {}: {}", repaired.path, repaired.problem);
     }
     for broken in &verified.problems {
         let _ = writeln!(text, "{}: {}", broken.path, broken.problem);
@@ -189,30 +164,29 @@ pub struct FailureContext {
     pub global: Global,
     /// The target, as shown to the user.
     pub target: String,
-    /// Whether the run had a session with the target.
-    pub asked: bool,
-    pub live: Live,
+    /// What is live on the target. `None` if the run had no session with it.
+    pub live: Option<Live>,
 }
 
 impl FailureContext {
     /// Returns the live release, if it is known.
     pub fn release(&self) -> Option<&ReleaseId> {
         match &self.live {
-            Live::Release(release) => Some(release),
-            Live::Nothing | Live::Unknown => None,
+            Some(Live::Release(release)) => Some(release),
+            Some(Live::Nothing | Live::Unknown) | None => None,
         }
     }
 }
 
 /// Formats what is live after a failure.
 pub fn live_now(failure: &Failure, told: Option<&FailureContext>) -> String {
-    let Some(told) = told.filter(|told| told.asked) else {
+    let Some(live) = told.and_then(|told| told.live.as_ref()) else {
         return "unchanged; no target was contacted".to_owned();
     };
     if matches!(failure, Failure::Store(store::Error::Uncertain { .. })) {
         return "either the previous release or the new one; it is complete in both cases".to_owned();
     }
-    match (&told.live, failure) {
+    match (live, failure) {
         (Live::Release(release), _) => release.to_string(),
         (Live::Nothing, _) => "nothing yet".to_owned(),
         (Live::Unknown, Failure::Signal { .. }) => "not known".to_owned(),
@@ -231,10 +205,6 @@ pub fn message(failure: &Failure) -> String {
         }
         cause = error.source();
     }
-    printable_lines(&text)
-}
-
-fn printable_lines(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
@@ -264,7 +234,7 @@ pub fn body(failure: &Failure, told: Option<&FailureContext>) -> json::FailedBod
 }
 
 /// Returns the findings of the checks, if they are the failure.
-fn found(failure: &Failure) -> &[Problem] {
+pub fn found(failure: &Failure) -> &[Problem] {
     match failure {
         Failure::Site(SiteError::Check { problems }) => problems,
         _ => &[],
@@ -272,7 +242,7 @@ fn found(failure: &Failure) -> &[Problem] {
 }
 
 /// Returns the findings at the live site, if they are the failure.
-fn answers(failure: &Failure) -> &[syntax_publish::live::Finding] {
+fn answers(failure: &Failure) -> &[Finding] {
     match failure {
         Failure::Delivery(DeliverError::RolledBack { findings, .. } | DeliverError::CannotGoBack { findings, .. }) => {
             findings
@@ -283,15 +253,15 @@ fn answers(failure: &Failure) -> &[syntax_publish::live::Finding] {
 
 /// Reports a failure on stderr. Returns the exit code.
 pub fn say(screen: &Screen, failure: &Failure, told: Option<&FailureContext>) -> u8 {
-    live::tell(&answers(failure).iter().collect::<Vec<_>>(), screen.quiet);
+    live::tell(answers(failure), screen.quiet);
     let mut message = message(failure);
     let found = found(failure);
     if !found.is_empty() {
-        let extent = problems::Detail::of(screen);
-        message = format!("{message}\n{}", problems::listed(found, extent, "  ").trim_end());
+        let listed = problems::listed(found, screen.verbose, "  ");
+        message = format!("{message}\n{}", listed.trim_end());
     }
     screen::say("error", &message);
-    if let Some(told) = told.filter(|told| told.asked) {
+    if let Some(told) = told.filter(|told| told.live.is_some()) {
         screen::say("target", &told.target);
     }
     screen::say("live", &live_now(failure, told));
@@ -301,15 +271,15 @@ pub fn say(screen: &Screen, failure: &Failure, told: Option<&FailureContext>) ->
 
 /// Returns what to do after a failure.
 pub fn hint(failure: &Failure, told: Option<&FailureContext>) -> String {
-    let is_full = matches!(
-        failure,
-        Failure::Store(store::Error::Store(StoreError::DiskFull { .. }))
-    );
-    if is_full && told.is_some_and(|told| told.live == Live::Nothing) {
+    let has_nothing = told.is_some_and(|told| told.live == Some(Live::Nothing));
+    if let Failure::Store(store::Error::Store(StoreError::DiskFull { .. })) = failure
+        && has_nothing
+    {
         // There is no earlier release to delete.
         return "make room on the host, or publish to a larger disk".to_owned();
     }
-    super::hints::hint(failure, told.map_or(&Global::NONE, |told| &told.global))
+    let none = Global::default();
+    hints::hint(failure, told.map_or(&none, |told| &told.global))
 }
 
 /// Prints help, the version, or a usage error. Returns the exit code.
@@ -331,8 +301,7 @@ pub fn usage(error: &clap::Error, json: bool) -> u8 {
         };
         let screen = Screen {
             json,
-            quiet: false,
-            verbose: false,
+            ..Screen::silent()
         };
         let _ = screen.result(&json::Failed { error: body }, String::new);
     }

@@ -32,49 +32,46 @@ impl Screen {
         }
     }
 
+    /// The screen of work in the background, which prints nothing.
+    pub fn silent() -> Self {
+        Self {
+            json: false,
+            quiet: true,
+            verbose: false,
+        }
+    }
+
     /// Prints a requested result, as JSON or as text.
     pub fn result(&self, value: &impl serde::Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        if self.json {
-            Self::value(value)
-        } else {
-            Self::text(&text())
+        if !self.json {
+            return Self::text(&text());
         }
+        let json = serde_json::to_string_pretty(value).map_err(|error| Failure::Output { source: error.into() })?;
+        Self::text(&escaped(&json))
     }
 
     /// Prints the summary of a finished command. Prints nothing with `--quiet`.
     pub fn summary(&self, value: &impl serde::Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        if self.json {
-            Self::value(value)
-        } else if self.quiet {
-            Ok(())
-        } else {
-            Self::text(&text())
+        if self.quiet && !self.json {
+            return Ok(());
         }
+        self.result(value, text)
     }
 
     /// Prints one of a series of events: a line of JSON, or a line of text.
     pub fn event(&self, value: &impl serde::Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        if self.json {
-            let json = serde_json::to_string(value).map_err(|error| Failure::Output { source: error.into() })?;
-            Self::text(&escaped(&json))
-        } else {
-            Self::text(&text())
+        if !self.json {
+            return Self::text(&text());
         }
-    }
-
-    fn value(value: &impl serde::Serialize) -> Result<(), Failure> {
-        let json = serde_json::to_string_pretty(value).map_err(|error| Failure::Output { source: error.into() })?;
+        let json = serde_json::to_string(value).map_err(|error| Failure::Output { source: error.into() })?;
         Self::text(&escaped(&json))
     }
 
     fn text(text: &str) -> Result<(), Failure> {
         let text = fit(text);
         let mut out = anstream::stdout().lock();
-        let end = if text.is_empty() || text.ends_with('\n') {
-            ""
-        } else {
-            "\n"
-        };
+        let is_ended = text.is_empty() || text.ends_with('\n');
+        let end = if is_ended { "" } else { "\n" };
         write!(out, "{text}{end}")
             .and_then(|()| out.flush())
             .map_err(|source| Failure::Output { source })
@@ -95,7 +92,7 @@ impl Screen {
     }
 }
 
-/// Prints a line of a certain kind on stderr. Errors are ignored, because there is no other place to report them.
+/// Prints a line of a certain kind on stderr.
 pub fn say(kind: &str, text: &str) {
     let color = match kind {
         "error" => anstyle::AnsiColor::Red,
@@ -104,21 +101,16 @@ pub fn say(kind: &str, text: &str) {
     };
     let style = color.on_default().effects(anstyle::Effects::BOLD);
     let text = fit(&with_local_times(text));
-    // A single write, so that lines of different threads do not mix.
-    let line = format!("{style}{kind}:{style:#} {text}\n");
-    let _ = anstream::stderr().lock().write_all(line.as_bytes());
+    write_to_stderr(&format!("{style}{kind}:{style:#} {text}"));
 }
 
 /// Escapes characters in JSON that a terminal or a CI runner could take for a command. The JSON serializer itself
 /// escapes only characters below U+0020.
 fn escaped(json: &str) -> String {
     // The marks can only occur in strings.
-    let json = &MARKS.iter().fold(json.to_owned(), |json, mark| {
+    let json = MARKS.iter().fold(json.to_owned(), |json, mark| {
         json.replace(mark, &format!("\\u0023{}", &mark[1..]))
     });
-    if !json.chars().any(|c| c != '\n' && is_unprintable(c)) {
-        return json.to_owned();
-    }
     let mut text = String::with_capacity(json.len() + 16);
     for c in json.chars() {
         if c != '\n' && is_unprintable(c) {
@@ -133,16 +125,18 @@ fn escaped(json: &str) -> String {
 
 /// Prints lines on stderr, without a prefix.
 pub fn plainly(text: &str) {
-    let _ = anstream::stderr()
-        .lock()
-        .write_all(format!("{}\n", fit(text)).as_bytes());
+    write_to_stderr(&fit(text));
 }
 
 /// Prints a command for a CI runner on stderr. Text from other sources must already be escaped as the runner requires.
 pub fn command(text: &str) {
-    let _ = anstream::stderr()
-        .lock()
-        .write_all(format!("{}\n", printable_text(text)).as_bytes());
+    write_to_stderr(&printable_text(text));
+}
+
+/// Writes a line in a single write, so that lines of different threads do not mix. Errors are ignored, because there is
+/// no other place to report them.
+fn write_to_stderr(line: &str) {
+    let _ = anstream::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Marks after which a CI runner takes the rest of a line for a command.

@@ -40,12 +40,9 @@ impl Workplace {
     pub fn open(global: &Global, screen: &Screen) -> Result<Self, Failure> {
         let file = match global.site.clone() {
             Some(file) => file,
-            None => not_foreign(find(&here()?)?)?,
+            None => not_foreign(nearest_manifest(&here()?)?)?,
         };
-        let text = std::fs::read_to_string(&file).map_err(|source| Failure::Unreadable {
-            file: file.clone(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(&file).map_err(|source| Failure::unreadable(&file, source))?;
         let parsed = config::parse(&text).map_err(|mistakes| Failure::Config {
             file: file.clone(),
             mistakes,
@@ -153,11 +150,10 @@ impl Workplace {
 
     /// Returns the commit that the export was built from, if it is known.
     pub fn commit(&self, given: Option<&String>) -> Option<String> {
-        let named = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         given
             .cloned()
-            .or_else(|| named("GITHUB_SHA"))
-            .or_else(|| named("CI_COMMIT_SHA"))
+            .or_else(|| variable("GITHUB_SHA"))
+            .or_else(|| variable("CI_COMMIT_SHA"))
             .or_else(|| head(&self.base))
     }
 }
@@ -175,11 +171,9 @@ fn read_if_there(file: &Path) -> Result<Option<String>, Failure> {
 }
 
 /// Finds the nearest site manifest, in a folder or above it.
-fn find(folder: &Path) -> Result<PathBuf, Failure> {
-    let nearest = folder
-        .ancestors()
-        .map(|folder| folder.join(NAME))
-        .find(|file| file.is_file());
+fn nearest_manifest(folder: &Path) -> Result<PathBuf, Failure> {
+    let mut files = folder.ancestors().map(|folder| folder.join(NAME));
+    let nearest = files.find(|file| file.is_file());
     nearest.ok_or_else(|| Failure::NoSiteManifest {
         folder: folder.to_owned(),
     })
@@ -195,13 +189,9 @@ fn not_foreign(file: PathBuf) -> Result<PathBuf, Failure> {
     let behind_sudo = behind_sudo.and_then(|uid| uid.parse::<u32>().ok());
     let is_ours = |uid: u32| uid == 0 || uid == caller || Some(uid) == behind_sudo;
     let folder = folder_of(&file)?;
-    let looked_at = [
-        std::fs::symlink_metadata(&file),
-        std::fs::metadata(&file),
-        std::fs::metadata(folder),
-    ];
-    for looked_at in looked_at {
-        match looked_at.map(|there| there.uid()) {
+    let (link, target) = (std::fs::symlink_metadata(&file), std::fs::metadata(&file));
+    for metadata in [link, target, std::fs::metadata(folder)] {
+        match metadata.map(|there| there.uid()) {
             Ok(uid) if is_ours(uid) => {}
             Ok(uid) => return Err(Failure::ForeignSiteManifest { file, uid }),
             Err(source) => return Err(Failure::Unreadable { file, source }),
@@ -211,10 +201,7 @@ fn not_foreign(file: PathBuf) -> Result<PathBuf, Failure> {
 }
 
 pub fn folder_of(file: &Path) -> Result<PathBuf, Failure> {
-    let absolute = std::path::absolute(file).map_err(|source| Failure::Unreadable {
-        file: file.to_owned(),
-        source,
-    })?;
+    let absolute = std::path::absolute(file).map_err(|source| Failure::unreadable(file, source))?;
     Ok(absolute.parent().map_or_else(|| absolute.clone(), Path::to_owned))
 }
 
@@ -229,10 +216,7 @@ fn resolved(path: &Path) -> PathBuf {
 }
 
 pub fn here() -> Result<PathBuf, Failure> {
-    std::env::current_dir().map_err(|source| Failure::Unreadable {
-        file: PathBuf::from("."),
-        source,
-    })
+    std::env::current_dir().map_err(|source| Failure::unreadable(Path::new("."), source))
 }
 
 pub fn home() -> Option<PathBuf> {
@@ -242,10 +226,9 @@ pub fn home() -> Option<PathBuf> {
 /// Returns the folder of the caches that are kept between runs. `None` if there is no place for it.
 pub fn cache() -> Option<PathBuf> {
     let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let caches = named
-        .filter(|path| path.is_absolute())
-        .or_else(|| Some(home()?.join(".cache")))?;
-    Some(caches.join("syntax-publish"))
+    let named = named.filter(|path| path.is_absolute());
+    let caches = named.or_else(|| Some(home()?.join(".cache")));
+    Some(caches?.join("syntax-publish"))
 }
 
 /// Returns the commit that is checked out in a folder. `None` without an error if there is none, because a site needs
@@ -260,42 +243,38 @@ pub fn remote(folder: &Path) -> Option<String> {
     git(folder, &["remote", "get-url", "origin"])
 }
 
-/// Returns the output of a git command, without surrounding whitespace. `None` if the command fails or prints nothing.
 fn git(folder: &Path, words: &[&str]) -> Option<String> {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(folder)
-        .args(words)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
+    line_of(Command::new("git").arg("-C").arg(folder).args(words))
+}
+
+/// Returns the output of a command, without surrounding whitespace. `None` if the command fails or prints nothing.
+fn line_of(command: &mut Command) -> Option<String> {
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let line = text.trim();
     (output.status.success() && !line.is_empty()).then(|| line.to_owned())
+}
+
+/// Returns an environment variable. `None` if it is not set or is blank.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
 /// Describes this run, for users who find the lock taken or read a release.
 pub fn owner(what: &str) -> Owner {
     let system = rustix::system::uname();
     let machine = system.nodename().to_string_lossy().into_owned();
-    let named = |name: &str| std::env::var(name).ok().filter(|user| !user.is_empty());
-    let user = named("USER").or_else(|| named("LOGNAME"));
-    let user = user.or_else(user_by_id);
-    let user = user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
+    // Jobs in a container or a service have no USER.
+    let user = variable("USER")
+        .or_else(|| variable("LOGNAME"))
+        .or_else(|| line_of(Command::new("id").arg("-un")))
+        .unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Owner {
         who: printable(&format!("{user}@{machine}")),
         what: what.to_owned(),
         since: i64::try_from(since.as_secs()).unwrap_or(0),
     }
-}
-
-/// Returns the name of the user from the system, because jobs in a container or a service have no USER.
-fn user_by_id() -> Option<String> {
-    let said = Command::new("id").arg("-un").stderr(Stdio::null()).output().ok()?;
-    let name = String::from_utf8(said.stdout).ok()?.trim().to_owned();
-    Some(name).filter(|name| said.status.success() && !name.is_empty())
 }
 
 #[cfg(test)]
@@ -309,9 +288,9 @@ mod tests {
         std::fs::create_dir_all(&below).unwrap();
         let file = folder.path().join(NAME);
         std::fs::write(&file, "").unwrap();
-        assert_eq!(find(&below).unwrap(), file);
+        assert_eq!(nearest_manifest(&below).unwrap(), file);
         let nearer = folder.path().join("a").join(NAME);
         std::fs::write(&nearer, "").unwrap();
-        assert_eq!(find(&below).unwrap(), nearer);
+        assert_eq!(nearest_manifest(&below).unwrap(), nearer);
     }
 }

@@ -20,9 +20,9 @@ pub struct PreviewStatus {
     /// Number of open pages that wait for changes.
     pub clients: usize,
     /// Number of errors that the checks found.
-    pub errors: usize,
+    pub errors: u64,
     /// Number of warnings that the checks found.
-    pub warnings: usize,
+    pub warnings: u64,
     /// Whether the command reads keys.
     pub has_keys: bool,
 }
@@ -50,6 +50,11 @@ enum Tone {
 }
 
 impl PreviewStatus {
+    /// Notes that the export was read and is fine. A build that failed stays a problem until the next one.
+    pub fn forget_trouble_of_export(&mut self) {
+        self.trouble = self.trouble.filter(|trouble| *trouble == Obstacle::Build);
+    }
+
     /// Returns the line, with or without terminal colors, for a terminal of this width. If it is too narrow, the least
     /// important parts are left out, but never the keys.
     pub fn line(&self, now: Instant, colors: bool, columns: usize) -> String {
@@ -73,22 +78,19 @@ impl PreviewStatus {
 
     fn parts(&self, now: Instant) -> Vec<(Tone, String)> {
         let mut parts = Vec::new();
-        match self.trouble {
-            Some(Obstacle::Build) => parts.push((Tone::Error, "the build failed".to_owned())),
-            Some(Obstacle::Site) => parts.push((Tone::Error, "the export can't be shown".to_owned())),
-            Some(Obstacle::Waiting) => parts.push((Tone::Warning, "waiting for an export".to_owned())),
-            Some(Obstacle::Unsettled) => parts.push((Tone::Warning, "export looks incomplete; waiting".to_owned())),
-            None => {}
-        }
+        parts.extend(self.trouble.map(|trouble| match trouble {
+            Obstacle::Build => (Tone::Error, "the build failed".to_owned()),
+            Obstacle::Site => (Tone::Error, "the export can't be shown".to_owned()),
+            Obstacle::Waiting => (Tone::Warning, "waiting for an export".to_owned()),
+            Obstacle::Unsettled => (Tone::Warning, "export looks incomplete; waiting".to_owned()),
+        }));
         if let Some(since) = self.building {
-            let whole = Duration::from_secs(now.saturating_duration_since(since).as_secs());
-            parts.push((Tone::Busy, format!("building, {} s", whole.as_secs())));
+            let seconds = now.saturating_duration_since(since).as_secs();
+            parts.push((Tone::Busy, format!("building, {seconds} s")));
         }
         parts.extend(self.stage.map(|stage| (Tone::Busy, stage.to_owned())));
-        match self.files {
-            Some(files) => parts.push((Tone::Plain, count(files, "file"))),
-            None => parts.push((Tone::Plain, "no site yet".to_owned())),
-        }
+        let files = self.files.map(|files| count(files, "file"));
+        parts.push((Tone::Plain, files.unwrap_or_else(|| "no site yet".to_owned())));
         if let Some((at, took)) = self.prepared {
             let ago = ago(now.saturating_duration_since(at));
             parts.push((Tone::Plain, format!("rebuilt {ago} in {}", brief(took))));
@@ -99,7 +101,7 @@ impl PreviewStatus {
             (errors, warnings) => {
                 let found = [(Tone::Error, errors, "error"), (Tone::Warning, warnings, "warning")];
                 let found = found.into_iter().filter(|(_, number, _)| *number > 0);
-                parts.extend(found.map(|(tone, number, what)| (tone, count(number as u64, what))));
+                parts.extend(found.map(|(tone, number, what)| (tone, count(number, what))));
             }
         }
         if self.has_keys {

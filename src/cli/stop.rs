@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::commands::Run;
 use super::failure::Failure;
+use super::screen::say;
 
 /// Maximum time for the last operations over the connection.
 const LAST_WORDS: Duration = Duration::from_millis(800);
@@ -43,19 +44,24 @@ fn ignores_hangups() -> bool {
     mask.is_none_or(|mask| mask & 1 != 0)
 }
 
-/// Returns the exit code of a run for which a signal is the normal end.
-pub fn code(number: i32) -> u8 {
-    Failure::Signal { number }.exit_code()
-}
-
-/// Fences off what the run began on the host, and determines which release is live. The run's future must have been
-/// dropped.
-pub async fn end(run: &Run, number: i32) -> Failure {
+/// Ends a run that got a signal: fences off what it began on the host, and determines which release is live. The run's
+/// future must have been dropped. For an endless command the signal is the normal end.
+pub async fn end(run: &Run, number: i32, is_endless: bool) -> Result<u8, Failure> {
+    let failure = Failure::Signal { number };
+    if is_endless {
+        return Ok(failure.exit_code());
+    }
     if let Some(session) = run.session() {
         let abandoned = timeout(LAST_WORDS, abandon(session)).await;
         if !matches!(abandoned, Ok(Ok(()))) {
             session.note_live_unknown();
         }
     }
-    Failure::Signal { number }
+    if !run.has_reported() {
+        return Err(failure);
+    }
+    run.finish();
+    let text = "interrupted after the release went live; old releases are left to the next prune";
+    say("note", text);
+    Ok(failure.exit_code())
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::pattern::Forbidden;
-use super::section::{Expect, FromSection, Refusal, Section, expect, which};
+use super::section::{Expect, FromSection, Section, expect, one_of, which};
 use super::values::{glob, globs};
 
 /// The effect of a check's findings.
@@ -47,6 +47,7 @@ pub const CHECKS: [(&str, Level); 23] = [
 ];
 
 const LEVEL: Expect = expect(r#""error", "warn" or "off""#, r#""warn""#);
+const LEVELS: [(&str, Level); 3] = [("error", Level::Error), ("warn", Level::Warn), ("off", Level::Off)];
 
 /// `[check]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -104,20 +105,24 @@ impl FromSection for Check {
             r#"["internal.example.com", "10.0.0.0/8"]"#,
         );
         let levels = CHECKS.iter().filter_map(|(name, _)| {
-            let level = section.read_text(name, LEVEL, level)?;
+            let level = section.read_text(name, LEVEL, |text| one_of(&LEVELS, text, "is no level"))?;
             Some((*name, level))
         });
         Self {
             levels: Levels { set: levels.collect() },
             forbid: section
-                .read_list("forbid", patterns, |text| match Forbidden::new(&[text]) {
-                    Err(error) => which(error.to_string()),
-                    Ok(_) => Ok(text.to_owned()),
+                .read_list("forbid", patterns, |text| {
+                    let parsed = Forbidden::new(&[text]).map(|_| text.to_owned());
+                    parsed.or_else(|error| which(error.to_string()))
                 })
                 .unwrap_or_default(),
             allow: globs(section, "allow").unwrap_or_default(),
             elsewhere: section.read_list("elsewhere", ELSEWHERE, glob).unwrap_or_default(),
-            known: section.read_text("known", KNOWN, known).unwrap_or_default(),
+            known: section
+                .read_text("known", KNOWN, |text| {
+                    one_of(&KNOWN_WORDS, text, "is neither of the two")
+                })
+                .unwrap_or_default(),
         }
     }
 }
@@ -128,20 +133,4 @@ const ELSEWHERE: Expect = expect(
 );
 
 const KNOWN: Expect = expect(r#""warn" or "error""#, r#""error""#);
-
-fn known(text: &str) -> Result<KnownFindings, Refusal> {
-    match text {
-        "warn" => Ok(KnownFindings::Warn),
-        "error" => Ok(KnownFindings::Error),
-        _ => which("is neither of the two"),
-    }
-}
-
-fn level(text: &str) -> Result<Level, Refusal> {
-    match text {
-        "error" => Ok(Level::Error),
-        "warn" => Ok(Level::Warn),
-        "off" => Ok(Level::Off),
-        _ => which("is no level"),
-    }
-}
+const KNOWN_WORDS: [(&str, KnownFindings); 2] = [("warn", KnownFindings::Warn), ("error", KnownFindings::Error)];

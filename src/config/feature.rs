@@ -4,9 +4,11 @@
 
 use std::time::Duration;
 
-use super::section::{Expect, FromSection, Refusal, Section, expect, text, which, whole};
+use super::section::{Expect, FromSection, Refusal, Section, expect, one_of, owned_if, text, which, whole};
+use super::template::{EVENTS, check_template};
 use super::url::WebUrl;
 use super::values::{argument, globs, local_path, parse_duration};
+use crate::rules::nginx::is_includable;
 
 const URL: Expect = expect(
     "an http or https URL without credentials, query and fragment",
@@ -35,22 +37,11 @@ pub struct Next {
     pub base_path: Option<String>,
 }
 
-impl Default for Next {
-    fn default() -> Self {
-        Self {
-            stable_build_id: true,
-            base_path: None,
-        }
-    }
-}
-
 impl FromSection for Next {
     fn from_section(section: &Section<'_>) -> Self {
         let allowed = expect("empty, or a path that begins with `/`", r#""/docs""#);
         Self {
-            stable_build_id: section
-                .read_bool("stable-build-id", "true")
-                .unwrap_or(Self::default().stable_build_id),
+            stable_build_id: section.read_bool("stable-build-id", "true").unwrap_or(true),
             base_path: section.read_text("base-path", allowed, base_path),
         }
     }
@@ -66,13 +57,12 @@ fn base_path(text: &str) -> Result<String, Refusal> {
     if relative.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return which("has an empty, `.` or `..` segment");
     }
-    if text
-        .chars()
-        .any(|c| c.is_control() || c.is_whitespace() || c == '?' || c == '#')
-    {
-        return which("holds a character that no path of a URL has");
-    }
-    Ok(text.to_owned())
+    let is_odd = |c: char| c.is_control() || c.is_whitespace() || c == '?' || c == '#';
+    owned_if(
+        !text.contains(is_odd),
+        text,
+        "holds a character that no path of a URL has",
+    )
 }
 
 /// `[fingerprint]`: which files get a copy with a part of their digest in its name.
@@ -86,29 +76,18 @@ pub struct Fingerprint {
     pub prefix: String,
 }
 
-impl Default for Fingerprint {
-    fn default() -> Self {
-        Self {
-            include: None,
-            exclude: Vec::new(),
-            prefix: "_assets".to_owned(),
-        }
-    }
-}
-
 impl FromSection for Fingerprint {
     fn from_section(section: &Section<'_>) -> Self {
-        let default = Self::default();
         let allowed = expect(
             "the name of one folder, of letters, digits, `.`, `_` and `-`",
             r#""_assets""#,
         );
         Self {
             include: globs(section, "include"),
-            exclude: globs(section, "exclude").unwrap_or(default.exclude),
+            exclude: globs(section, "exclude").unwrap_or_default(),
             prefix: section
                 .read_text("prefix", allowed, folder_name)
-                .unwrap_or(default.prefix),
+                .unwrap_or_else(|| "_assets".to_owned()),
         }
     }
 }
@@ -122,14 +101,12 @@ fn folder_name(text: &str) -> Result<String, Refusal> {
         return which("holds other characters");
     }
     // Everything below the folder is cached for good, but these folders also contain files that change.
-    if matches!(text, "_next" | "pagefind" | "_pagefind") {
-        return which("is a folder of Next.js's or of the search's own");
-    }
-    Ok(text.to_owned())
+    let is_free = !matches!(text, "_next" | "pagefind" | "_pagefind");
+    owned_if(is_free, text, "is a folder of Next.js's or of the search's own")
 }
 
-/// `[encode]`: compression levels.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// `[encode]`: the encodings to make, and their levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encode {
     /// The brotli level, 1 to 11; `None` for no brotli.
     pub brotli: Option<u8>,
@@ -137,29 +114,14 @@ pub struct Encode {
     pub gzip: Option<u8>,
 }
 
-impl Default for Encode {
-    fn default() -> Self {
-        Self {
-            brotli: Some(11),
-            gzip: Some(9),
-        }
-    }
-}
-
 impl FromSection for Encode {
     fn from_section(section: &Section<'_>) -> Self {
-        let default = Self::default();
-        let level = |key, highest, expect| {
-            section.read(key, expect, |value| {
-                if value.as_bool() == Some(false) {
-                    return Ok(None);
-                }
-                whole(value, 1..=highest).map(Some)
-            })
-        };
+        let brotli = expect("a level from 1 to 11, or false", "11");
+        let gzip = expect("a level from 1 to 9, or false", "9");
+        let level = |key, highest, expect| section.read_or_false(key, expect, |value| whole(value, 1..=highest));
         Self {
-            brotli: level("brotli", 11, expect("a level from 1 to 11, or false", "11")).unwrap_or(default.brotli),
-            gzip: level("gzip", 9, expect("a level from 1 to 9, or false", "9")).unwrap_or(default.gzip),
+            brotli: level("brotli", 11, brotli).unwrap_or(Some(11)),
+            gzip: level("gzip", 9, gzip).unwrap_or(Some(9)),
         }
     }
 }
@@ -187,39 +149,19 @@ pub struct Verify {
     pub timeout: Duration,
 }
 
-impl Default for Verify {
-    fn default() -> Self {
-        Self {
-            origin: Origin::default(),
-            public: None,
-            timeout: Duration::from_secs(30),
-        }
-    }
-}
-
 impl FromSection for Verify {
     fn from_section(section: &Section<'_>) -> Self {
-        let default = Self::default();
-        let origin = section.read(
-            "origin",
-            expect("an http or https URL, or false", r#""http://192.0.2.7""#),
-            |value| match value.as_bool() {
-                Some(false) => Ok(Origin::Off),
-                _ => web_url(text(value)?).map(Origin::At),
-            },
-        );
-        let timeout = section.read_text(
-            "timeout",
-            expect("a duration longer than nothing", r#""30s""#),
-            |text| match parse_duration(text) {
-                Ok(Duration::ZERO) => which("is zero"),
-                other => other.or_else(which),
-            },
-        );
+        let origin = expect("an http or https URL, or false", r#""http://192.0.2.7""#);
+        let origin = section.read_or_false("origin", origin, |value| web_url(text(value)?));
+        let timeout = expect("a duration longer than nothing", r#""30s""#);
+        let timeout = section.read_text("timeout", timeout, |text| match parse_duration(text) {
+            Ok(Duration::ZERO) => which("is zero"),
+            other => other.or_else(which),
+        });
         Self {
-            origin: origin.unwrap_or(default.origin),
+            origin: origin.map_or(Origin::OfTarget, |url| url.map_or(Origin::Off, Origin::At)),
             public: section.read_bool("public", "true"),
-            timeout: timeout.unwrap_or(default.timeout),
+            timeout: timeout.unwrap_or(Duration::from_secs(30)),
         }
     }
 }
@@ -237,22 +179,10 @@ pub struct Cloudflare {
     pub api: Option<WebUrl>,
 }
 
-impl Default for Cloudflare {
-    fn default() -> Self {
-        Self {
-            zone: None,
-            token_env: None,
-            purge: Some(Scope::Changed),
-            api: None,
-        }
-    }
-}
-
 /// The scope of a CDN purge.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// The URLs whose content changed.
-    #[default]
     Changed,
     /// The complete zone, including other sites in it.
     Everything,
@@ -269,16 +199,13 @@ const SCOPE: Expect = expect(
     r#""changed""#,
 );
 
-fn scope(text: &str) -> Result<Scope, Refusal> {
-    match text {
-        "changed" => Ok(Scope::Changed),
-        "everything" => Ok(Scope::Everything),
-        "prefix" => Ok(Scope::Prefix),
-        "host" => Ok(Scope::Host),
-        "tag" => Ok(Scope::Tag),
-        _ => which("is nothing that can be purged"),
-    }
-}
+const SCOPES: [(&str, Scope); 5] = [
+    ("changed", Scope::Changed),
+    ("everything", Scope::Everything),
+    ("prefix", Scope::Prefix),
+    ("host", Scope::Host),
+    ("tag", Scope::Tag),
+];
 
 /// `[purge]`: any other CDN, which is notified with a POST request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -344,17 +271,10 @@ impl FromSection for Notify {
             url: url(section, "url"),
             url_env: section.read_text("url-env", variable, variable_name),
             template: section.read_text("template", template, |text| {
-                match super::template::check_template(text) {
-                    Ok(()) => Ok(text.to_owned()),
-                    Err(reason) => which(reason),
-                }
+                check_template(text).map(|()| text.to_owned()).or_else(which)
             }),
             events: section.read_list("events", events, |text| {
-                if super::template::EVENTS.contains(&text) {
-                    Ok(text.to_owned())
-                } else {
-                    which("is no such event")
-                }
+                owned_if(EVENTS.contains(&text), text, "is no such event")
             }),
         }
     }
@@ -371,19 +291,16 @@ impl FromSection for Cloudflare {
         let cloudflare = Self {
             zone: section.read_text("zone", zone, |text| {
                 let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-                if text.is_empty() || !text.bytes().all(is_plain) {
-                    return which("can't be a zone");
-                }
-                Ok(text.to_owned())
+                let is_zone = !text.is_empty() && text.bytes().all(is_plain);
+                owned_if(is_zone, text, "can't be a zone")
             }),
             token_env: section.read_text("token-env", TOKEN, variable_name),
             purge: section
-                .read("purge", SCOPE, |value| match value.as_bool() {
-                    Some(true) => Ok(Some(Scope::Changed)),
-                    Some(false) => Ok(None),
-                    None => scope(text(value)?).map(Some),
+                .read_or_false("purge", SCOPE, |value| match value.as_bool() {
+                    Some(_) => Ok(Scope::Changed),
+                    None => one_of(&SCOPES, text(value)?, "is nothing that can be purged"),
                 })
-                .unwrap_or(Self::default().purge),
+                .unwrap_or(Some(Scope::Changed)),
             api: url(section, "api"),
         };
         refuse_plain(section, "api", cloudflare.api.as_ref());
@@ -414,20 +331,8 @@ pub struct Nginx {
     pub one_address: bool,
 }
 
-impl Default for Nginx {
-    fn default() -> Self {
-        Self {
-            hsts: Some(Duration::from_hours(365 * 24)),
-            include: None,
-            ipv6: true,
-            one_address: false,
-        }
-    }
-}
-
 impl FromSection for Nginx {
     fn from_section(section: &Section<'_>) -> Self {
-        let default = Self::default();
         let hsts = expect("a number with one of d, h, m, s; or false", r#""365d""#);
         let include = expect(
             "an absolute path on the host, which may hold `*`",
@@ -435,20 +340,14 @@ impl FromSection for Nginx {
         );
         Self {
             hsts: section
-                .read("hsts", hsts, |value| match value.as_bool() {
-                    Some(false) => Ok(None),
-                    _ => parse_duration(text(value)?).or_else(which).map(Some),
-                })
-                .unwrap_or(default.hsts),
+                .read_or_false("hsts", hsts, |value| parse_duration(text(value)?).or_else(which))
+                .unwrap_or(Some(Duration::from_hours(365 * 24))),
             include: section.read_text("include", include, |text| {
-                if crate::rules::nginx::is_includable(text) {
-                    Ok(text.to_owned())
-                } else {
-                    which("is not absolute, or holds a character that nginx reads as something else")
-                }
+                let reason = "is not absolute, or holds a character that nginx reads as something else";
+                owned_if(is_includable(text), text, reason)
             }),
-            ipv6: section.read_bool("ipv6", "true").unwrap_or(default.ipv6),
-            one_address: section.read_bool("one-address", "true").unwrap_or(default.one_address),
+            ipv6: section.read_bool("ipv6", "true").unwrap_or(true),
+            one_address: section.read_bool("one-address", "true").unwrap_or(false),
         }
     }
 }

@@ -50,7 +50,7 @@ pub use values::{compile_globs, parse_duration};
 
 use crate::rules::OwnTypes;
 use report::ProblemList;
-use section::{FromSection, Refusal, Section, expect, quoted, suggestion, which, whole};
+use section::{FromSection, Refusal, Section, expect, owned_if, quoted, suggestion, which, whole};
 use values::{globs, is_name, local_path, percent};
 
 /// Tables, and keys as `table.key`, that this version knows but does not act on. To enable a feature, remove its entry.
@@ -137,20 +137,8 @@ pub struct Site {
     pub export: String,
 }
 
-impl Default for Site {
-    fn default() -> Self {
-        Self {
-            name: "site".to_owned(),
-            url: None,
-            aliases: Vec::new(),
-            export: "out".to_owned(),
-        }
-    }
-}
-
 impl FromSection for Site {
     fn from_section(section: &Section<'_>) -> Self {
-        let default = Self::default();
         let name = expect(
             "a name of lower-case letters, digits, `.`, `_` and `-`, a letter or digit first",
             r#""docs""#,
@@ -160,25 +148,24 @@ impl FromSection for Site {
         Self {
             name: section
                 .read_text("name", name, |text| {
-                    if is_name(text, b"._-") {
-                        Ok(text.to_owned())
-                    } else {
-                        which("can't be a name")
-                    }
+                    owned_if(is_name(text, b"._-"), text, "can't be a name")
                 })
-                .unwrap_or(default.name),
+                .unwrap_or_else(|| "site".to_owned()),
             url: feature::url(section, "url"),
             aliases: section
                 .read_list("aliases", aliases, |text| {
-                    match WebUrl::parse(&format!("https://{text}")) {
-                        Ok(url) if url.host() == text => Ok(text.to_owned()),
-                        _ => which("is not a host name in lower case, without scheme, port and path"),
-                    }
+                    let url = WebUrl::parse(&format!("https://{text}"));
+                    let is_host = url.is_ok_and(|url| url.host() == text);
+                    owned_if(
+                        is_host,
+                        text,
+                        "is not a host name in lower case, without scheme, port and path",
+                    )
                 })
                 .unwrap_or_default(),
             export: section
                 .read_text("export", export, local_path)
-                .unwrap_or(default.export),
+                .unwrap_or_else(|| "out".to_owned()),
         }
     }
 }
@@ -200,21 +187,8 @@ pub struct Publish {
 
 const KEEP: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9);
 
-impl Default for Publish {
-    fn default() -> Self {
-        Self {
-            target: target::EMBEDDED.to_owned(),
-            keep: KEEP,
-            skew: Duration::from_hours(7 * 24),
-            max_removed: 30,
-            exclude: Vec::new(),
-        }
-    }
-}
-
 impl FromSection for Publish {
     fn from_section(section: &Section<'_>) -> Self {
-        let default = Self::default();
         let target = expect("the name of a target", r#""local""#);
         let keep = expect("a whole number from 1 to 1000000", "10");
         let skew = expect("a number with one of d, h, m, s; or \"0\"", r#""7d""#);
@@ -222,19 +196,17 @@ impl FromSection for Publish {
         Self {
             target: section
                 .read_text("target", target, |text| Ok(text.to_owned()))
-                .unwrap_or(default.target),
+                .unwrap_or_else(|| target::EMBEDDED.to_owned()),
             keep: section
                 .read("keep", keep, |value| {
                     NonZeroUsize::new(whole(value, 1..=1_000_000)?).ok_or(Refusal::Type)
                 })
-                .unwrap_or(default.keep),
+                .unwrap_or(KEEP),
             skew: section
                 .read_text("skew", skew, |text| parse_duration(text).or_else(which))
-                .unwrap_or(default.skew),
-            max_removed: section
-                .read_text("max-removed", removed, percent)
-                .unwrap_or(default.max_removed),
-            exclude: globs(section, "exclude").unwrap_or(default.exclude),
+                .unwrap_or(Duration::from_hours(7 * 24)),
+            max_removed: section.read_text("max-removed", removed, percent).unwrap_or(30),
+            exclude: globs(section, "exclude").unwrap_or_default(),
         }
     }
 }

@@ -55,7 +55,7 @@ impl Forbidden {
                     .filter(|found| !found.is_empty())
                     .map(|found| (found.start(), found.as_bytes()))
                     .collect(),
-                Pattern::Network(network) => network.find(bytes),
+                Pattern::Network(network) => network.addresses_in(bytes),
             };
             (name.as_str(), found)
         })
@@ -166,7 +166,7 @@ impl Network {
     }
 
     /// Finds the addresses of this network in a text.
-    fn find(self, bytes: &[u8]) -> Vec<(usize, &[u8])> {
+    fn addresses_in(self, bytes: &[u8]) -> Vec<(usize, &[u8])> {
         let runs = match (self.address, &*RUNS) {
             (IpAddr::V4(_), Some((v4, _))) => v4,
             (IpAddr::V6(_), Some((_, v6))) => v6,

@@ -44,8 +44,19 @@ pub(super) fn which<T>(reason: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::Which(reason.into()))
 }
 
-/// A table that can be read from the file. Its default applies if the file has no such table.
-pub(super) trait FromSection: Default {
+/// Returns the text if it is fit, or else refuses it.
+pub(super) fn owned_if(is_fit: bool, text: &str, reason: &str) -> Result<String, Refusal> {
+    if is_fit { Ok(text.to_owned()) } else { which(reason) }
+}
+
+/// Returns the value that a word stands for.
+pub(super) fn one_of<T: Copy>(words: &[(&str, T)], text: &str, reason: &str) -> Result<T, Refusal> {
+    let found = words.iter().find(|(word, _)| *word == text);
+    found.map_or_else(|| which(reason), |(_, value)| Ok(*value))
+}
+
+/// A table that can be read from the file. If the file has no such table, an empty one is read.
+pub(super) trait FromSection {
     fn from_section(section: &Section<'_>) -> Self;
 }
 
@@ -84,7 +95,7 @@ impl<'a> Section<'a> {
         match convert(value.get_ref()) {
             Ok(read) => Some(read),
             Err(refusal) => {
-                self.refuse(key, expect, &refusal, value, "is");
+                self.refuse(key, expect, &refusal, Found { verb: "is", value });
                 None
             }
         }
@@ -99,14 +110,14 @@ impl<'a> Section<'a> {
     ) -> Option<Vec<T>> {
         let value = self.ask(key)?;
         let DeValue::Array(elements) = value.get_ref() else {
-            self.refuse(key, expect, &Refusal::Type, value, "is");
+            self.refuse(key, expect, &Refusal::Type, Found { verb: "is", value });
             return None;
         };
         let mut read = Vec::with_capacity(elements.len());
-        for element in elements {
-            match text(element.get_ref()).and_then(&convert) {
+        for value in elements {
+            match text(value.get_ref()).and_then(&convert) {
                 Ok(one) => read.push(one),
-                Err(refusal) => self.refuse(key, expect, &refusal, element, "holds"),
+                Err(refusal) => self.refuse(key, expect, &refusal, Found { verb: "holds", value }),
             }
         }
         Some(read)
@@ -129,11 +140,24 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// Reads the table at `key` completely, or returns its default if there is none.
+    /// Reads the value at `key`, if it is present. `false` stands for no value.
+    pub(super) fn read_or_false<T>(
+        &self,
+        key: &'static str,
+        expect: Expect,
+        convert: impl FnOnce(&DeValue<'_>) -> Result<T, Refusal>,
+    ) -> Option<Option<T>> {
+        self.read(key, expect, |value| match value.as_bool() {
+            Some(false) => Ok(None),
+            _ => convert(value).map(Some),
+        })
+    }
+
+    /// Reads the table at `key` completely.
     pub(super) fn read_table<T: FromSection>(&self, key: &'static str) -> T {
-        let Some(section) = self.open(key) else {
-            return T::default();
-        };
+        let empty = DeTable::new();
+        let section = self.open(key);
+        let section = section.unwrap_or_else(|| Section::at(self.dotted(key), self.offset, &empty, self.report));
         let read = T::from_section(&section);
         section.close();
         read
@@ -193,7 +217,7 @@ impl<'a> Section<'a> {
         for (name, value) in self.table {
             let name: &str = name.get_ref();
             if let Err(refusal) = take(name, value.get_ref()) {
-                self.refuse(name, expect, &refusal, value, "is");
+                self.refuse(name, expect, &refusal, Found { verb: "is", value });
             }
         }
     }
@@ -306,7 +330,7 @@ impl<'a> Section<'a> {
         );
     }
 
-    fn refuse(&self, key: &str, expect: Expect, refusal: &Refusal, value: &Spanned<DeValue<'_>>, verb: &str) {
+    fn refuse(&self, key: &str, expect: Expect, refusal: &Refusal, Found { verb, value }: Found<'_>) {
         let subject = self.subject(key);
         let found = described(value.get_ref());
         let message = match refusal {
@@ -340,6 +364,12 @@ impl<'a> Section<'a> {
             format!("{}.{}", self.path, bare(key))
         }
     }
+}
+
+/// What a key is or holds.
+struct Found<'v> {
+    verb: &'static str,
+    value: &'v Spanned<DeValue<'v>>,
 }
 
 /// Returns the string, or refuses the type.

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::host_key::HostKey;
-use super::section::{Expect, Refusal, Section, expect, quoted, text, which, whole};
+use super::section::{Expect, Refusal, Section, expect, one_of, owned_if, quoted, which, whole};
 use super::url::is_ipv6_like;
 use super::values::{is_name, local_path};
 use crate::rules::nginx::{Version, is_file};
@@ -170,11 +170,9 @@ fn read_one(section: &Section<'_>) -> Option<TargetKind> {
     if !section.has("kind") {
         section.missing("kind", KIND);
     }
-    let kind = section.read_text("kind", KIND, |kind| match kind {
-        "local" | "sftp" => Ok(kind == "sftp"),
-        _ => which("is not a kind of target"),
-    });
-    match kind {
+    let kinds = [("local", false), ("sftp", true)];
+    let is_sftp = section.read_text("kind", KIND, |text| one_of(&kinds, text, "is not a kind of target"));
+    match is_sftp {
         Some(false) => {
             section.refuse_keys(&SFTP_ONLY, r#"it is for targets of kind = "sftp""#);
             let docroot = required(section, "docroot", LOCAL_DOCROOT, local_path)?;
@@ -197,10 +195,7 @@ fn read_sftp(section: &Section<'_>) -> Option<SftpTarget> {
     let port = section.read("port", PORT, |value| whole(value, 1..=65_535));
     let identity = section.read_text("identity", IDENTITY, ssh_path);
     let known_hosts = section.read_text("known-hosts", KNOWN_HOSTS, ssh_path);
-    let host_key = section.read("host-key", HOST_KEY, |value| {
-        let key = text(value)?;
-        HostKey::parse(key).or_else(which)
-    });
+    let host_key = section.read_text("host-key", HOST_KEY, |key| HostKey::parse(key).or_else(which));
     let compression = section.read_bool("compression", "false").unwrap_or(true);
     Some(SftpTarget {
         host: host?,
@@ -246,32 +241,27 @@ fn ssh_path(text: &str) -> Result<String, Refusal> {
 }
 
 fn host(text: &str) -> Result<String, Refusal> {
-    let text = ssh_safe(text)?;
-    if text.starts_with('-') {
-        return which("begins with `-`, as an option of ssh does");
-    }
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
-    if !text.bytes().all(is_plain) {
-        return which("holds characters that no host name has");
-    }
+    let text = plain_word(text, b".-_:[]", "holds characters that no host name has")?;
     let address = text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
     match address {
         Some(address) if is_ipv6_like(address) => Ok(address.to_owned()),
-        None if !text.contains(['[', ']']) && (!text.contains(':') || is_ipv6_like(text)) => Ok(text.to_owned()),
+        None if !text.contains(['[', ']']) && (!text.contains(':') || is_ipv6_like(&text)) => Ok(text),
         _ => which("has colons or brackets without being an IPv6 address (a port has its own key)"),
     }
 }
 
 fn user(text: &str) -> Result<String, Refusal> {
+    plain_word(text, b"._-", "holds other characters")
+}
+
+/// Refuses what ssh would read as an option, and characters that are neither letters, digits nor `others`.
+fn plain_word(text: &str, others: &[u8], reason: &str) -> Result<String, Refusal> {
     let text = ssh_safe(text)?;
     if text.starts_with('-') {
         return which("begins with `-`, as an option of ssh does");
     }
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if !text.bytes().all(is_plain) {
-        return which("holds other characters");
-    }
-    Ok(text.to_owned())
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || others.contains(&byte);
+    owned_if(text.bytes().all(is_plain), text, reason)
 }
 
 fn sftp_docroot(text: &str) -> Result<String, Refusal> {
@@ -285,12 +275,9 @@ fn absolute(text: &str) -> Result<String, Refusal> {
     if relative.is_empty() {
         return which("is the root itself");
     }
-    for segment in relative.split('/') {
-        match segment {
-            "" => return which("has an empty segment"),
-            "." | ".." => return which("has a `.` or `..` segment"),
-            _ => {}
-        }
+    match relative.split('/').find(|segment| matches!(*segment, "" | "." | "..")) {
+        None => Ok(text.to_owned()),
+        Some("") => which("has an empty segment"),
+        Some(_) => which("has a `.` or `..` segment"),
     }
-    Ok(text.to_owned())
 }

@@ -63,7 +63,7 @@ fn the_manifest_of_this_repository_parses_without_warnings() {
     let config = parsed.config;
     assert_eq!(config.server_name(), "syntax.kraite.com");
     assert_eq!(config.site.export, "fixtures/export");
-    assert_eq!(config.publish, Publish::default());
+    assert_eq!(config.publish, parse("").unwrap().config.publish);
     assert_eq!(config.targets["local"].docroot(), "target/docroot");
     assert_eq!(
         sftp(&config, "pheme"),

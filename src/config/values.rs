@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::section::{Expect, Refusal, Section, expect, which};
+use super::section::{Expect, Refusal, Section, expect, owned_if, which};
 
 /// The longest accepted duration: 100 years.
 const LONGEST: Duration = Duration::from_hours(36_500 * 24);
@@ -74,10 +74,8 @@ pub(super) fn glob(text: &str) -> Result<String, Refusal> {
     if text.trim_start_matches('/').is_empty() {
         return which("matches nothing");
     }
-    match compile_globs(&[text]) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => which(format!("is not a glob: {}", error.kind())),
-    }
+    let compiled = compile_globs(&[text]).map(|_| text.to_owned());
+    compiled.or_else(|error| which(format!("is not a glob: {}", error.kind())))
 }
 
 pub(super) fn globs(section: &Section<'_>, key: &'static str) -> Option<Vec<String>> {
@@ -94,10 +92,7 @@ pub(super) fn local_path(text: &str) -> Result<String, Refusal> {
 
 /// Validates an argument of a program: without NUL.
 pub(super) fn argument(text: &str) -> Result<String, Refusal> {
-    if text.contains('\0') {
-        return which("holds a NUL");
-    }
-    Ok(text.to_owned())
+    owned_if(!text.contains('\0'), text, "holds a NUL")
 }
 
 /// Whether `name` consists of lower-case letters, digits and `others`, and starts with a letter or digit.

@@ -3,17 +3,16 @@
 //! It has the same store as over SFTP, for the local target and for trying things out. It implements the contract of
 //! [`Host`](super::Host) with system calls. It must never touch anything that an operation does not name.
 
-use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::future::BoxFuture;
 
-use super::op::{Answer, Attr, Handle, Kind, Op, Refusal, RefusalKind, Space, Time};
+use super::op::{Answer, Attr, Handle, Kind, NOT_OPEN, Op, OpenFiles, Refusal, RefusalKind, Reply, Space, Time};
 use super::{Answers, Connect, Host, HostError};
 
 /// A docroot in the local file system.
@@ -25,13 +24,7 @@ pub struct Local {
 #[derive(Debug)]
 struct LocalState {
     root: PathBuf,
-    open: Mutex<Open>,
-}
-
-#[derive(Debug, Default)]
-struct Open {
-    last: u64,
-    files: HashMap<Handle, Arc<File>>,
+    open: OpenFiles<Arc<File>>,
 }
 
 impl Local {
@@ -53,7 +46,7 @@ impl Local {
         Ok(Self {
             state: Arc::new(LocalState {
                 root: docroot.to_owned(),
-                open: Mutex::default(),
+                open: OpenFiles::default(),
             }),
         })
     }
@@ -100,7 +93,7 @@ impl Host for Local {
 }
 
 impl LocalState {
-    fn execute(&self, op: Op) -> Result<Answer, Refusal> {
+    fn execute(&self, op: Op) -> Reply {
         let line = op.to_string();
         self.attempt(op).map_err(|error| Refusal {
             kind: refusal_kind(&error),
@@ -120,16 +113,8 @@ impl LocalState {
         match op {
             Op::Lstat(path) => fs::symlink_metadata(at(&path)).map(|m| Answer::Attr(attr(&m))),
             Op::Stat(path) => fs::metadata(at(&path)).map(|m| Answer::Attr(attr(&m))),
-            Op::Resolve(path) => fs::canonicalize(at(&path))?
-                .into_os_string()
-                .into_string()
-                .map(Answer::Text)
-                .map_err(|_| io::Error::other("the path is not UTF-8")),
-            Op::ReadLink(path) => fs::read_link(at(&path))?
-                .into_os_string()
-                .into_string()
-                .map(Answer::Text)
-                .map_err(|_| io::Error::other("the symlink's text is not UTF-8")),
+            Op::Resolve(path) => text(fs::canonicalize(at(&path))?, "the path is not UTF-8"),
+            Op::ReadLink(path) => text(fs::read_link(at(&path))?, "the symlink's text is not UTF-8"),
             Op::List(path) => list(&at(&path)).map(Answer::Names),
             Op::Space(path) => space(&at(&path)).map(Answer::Space),
             Op::MakeFolder(path) => make_folder(&at(&path)),
@@ -146,14 +131,14 @@ impl LocalState {
                     .create_new(true)
                     .mode(0o644)
                     .open(at(&path))?;
-                Ok(Answer::Opened(self.keep(file)))
+                Ok(Answer::Opened(self.open.keep(Arc::new(file))))
             }
             Op::Open(path) => {
                 let file = File::open(at(&path))?;
                 if file.metadata()?.is_dir() {
                     return Err(io::Error::from(io::ErrorKind::IsADirectory));
                 }
-                Ok(Answer::Opened(self.keep(file)))
+                Ok(Answer::Opened(self.open.keep(Arc::new(file))))
             }
             Op::Read { handle, offset, length } => read(&*self.file(handle)?, offset, length as usize),
             Op::Write { handle, offset, bytes } => done(self.file(handle)?.write_all_at(&bytes, offset)),
@@ -174,27 +159,22 @@ impl LocalState {
         }
     }
 
-    fn keep(&self, file: File) -> Handle {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.last += 1;
-        let handle = Handle(open.last);
-        open.files.insert(handle, Arc::new(file));
-        handle
-    }
-
     fn file(&self, handle: Handle) -> io::Result<Arc<File>> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.files.get(&handle).cloned().ok_or_else(no_such_handle)
+        self.open.get(handle).ok_or_else(no_such_handle)
     }
 
     fn take(&self, handle: Handle) -> io::Result<Arc<File>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.files.remove(&handle).ok_or_else(no_such_handle)
+        self.open.take(handle).ok_or_else(no_such_handle)
     }
 }
 
 fn no_such_handle() -> io::Error {
-    io::Error::other("no such open file")
+    io::Error::other(NOT_OPEN)
+}
+
+fn text(path: PathBuf, unless: &str) -> io::Result<Answer> {
+    let text = path.into_os_string().into_string();
+    text.map(Answer::Text).map_err(|_| io::Error::other(unless))
 }
 
 fn done(result: io::Result<()>) -> io::Result<Answer> {

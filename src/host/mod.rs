@@ -19,13 +19,13 @@ use futures_util::future::BoxFuture;
 pub use counted::{Counted, Counts};
 pub use local::{Local, LocalConnector};
 pub(crate) use op::refuse_impossible_names;
-pub use op::{Answer, Attr, Handle, Kind, MAX_READ, Op, Refusal, RefusalKind, Space, Time};
+pub use op::{Answer, Attr, Handle, Kind, MAX_READ, Op, Refusal, RefusalKind, Reply, Space, Time};
 pub use sftp::{Sftp, SftpConnector};
 pub use ssh::{BadSshAddress, SftpAddress, command_line, opens_shell, real_name};
 pub use why::Why;
 
 /// The answers of a flight, one per operation, in the order of the operations.
-pub type Answers = Vec<Result<Answer, Refusal>>;
+pub type Answers = Vec<Reply>;
 
 /// A place that executes operations on one docroot.
 ///

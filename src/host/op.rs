@@ -3,11 +3,50 @@
 //! Pure values. Each operation is one request of SFTP version 3 or of an OpenSSH extension, with a few exceptions: for
 //! example, [`Op::List`] takes several requests, and [`Op::Finish`] sets mode and time and waits for the disk.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// An open file on the host. A handle is invalid after its connection is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle(pub u64);
+
+/// Why an operation fails whose handle is not open.
+pub(super) const NOT_OPEN: &str = "no such open file";
+
+/// The open files of a connection.
+#[derive(Debug)]
+pub(super) struct OpenFiles<F>(Mutex<(u64, HashMap<Handle, F>)>);
+
+impl<F> Default for OpenFiles<F> {
+    fn default() -> Self {
+        Self(Mutex::new((0, HashMap::new())))
+    }
+}
+
+impl<F: Clone> OpenFiles<F> {
+    fn files(&self) -> MutexGuard<'_, (u64, HashMap<Handle, F>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a file, and returns its handle.
+    pub(super) fn keep(&self, file: F) -> Handle {
+        let (last, files) = &mut *self.files();
+        *last += 1;
+        files.insert(Handle(*last), file);
+        Handle(*last)
+    }
+
+    /// Returns another view of an open file.
+    pub(super) fn get(&self, handle: Handle) -> Option<F> {
+        self.files().1.get(&handle).cloned()
+    }
+
+    /// Takes a file that is to be closed.
+    pub(super) fn take(&self, handle: Handle) -> Option<F> {
+        self.files().1.remove(&handle)
+    }
+}
 
 /// Seconds since 1970 by the host's clock. SFTP has no finer resolution.
 pub type Time = i64;
@@ -108,6 +147,27 @@ pub const MAX_READ: u32 = 128 * 1024;
 const EACH: u64 = 100;
 
 impl Op {
+    /// A symlink with this text.
+    #[must_use]
+    pub fn symlink(text: impl Into<String>, at: impl Into<String>) -> Self {
+        let (text, at) = (text.into(), at.into());
+        Self::Symlink { text, at }
+    }
+
+    /// A hard link from a path to an additional one.
+    #[must_use]
+    pub fn link(from: impl Into<String>, to: impl Into<String>) -> Self {
+        let (from, to) = (from.into(), to.into());
+        Self::Link { from, to }
+    }
+
+    /// A rename from a path to another.
+    #[must_use]
+    pub fn rename(from: impl Into<String>, to: impl Into<String>) -> Self {
+        let (from, to) = (from.into(), to.into());
+        Self::Rename { from, to }
+    }
+
     /// The number of content bytes that the operation sends to the host.
     #[must_use]
     pub fn payload(&self) -> usize {
@@ -190,9 +250,12 @@ pub enum Answer {
     Space(Space),
 }
 
+/// What a host replies to one operation.
+pub type Reply = Result<Answer, Refusal>;
+
 /// Refuses a listing that contains an impossible name. Names become parts of paths, so a name must be a single segment,
 /// whatever the host sends.
-pub fn refuse_impossible_names(answer: &mut Result<Answer, Refusal>) {
+pub fn refuse_impossible_names(answer: &mut Reply) {
     let impossible = |name: &str| matches!(name, "" | "." | "..") || name.contains(['/', '\0']);
     if let Ok(Answer::Names(names)) = answer
         && names.iter().any(|(name, _)| impossible(name))

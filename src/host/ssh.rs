@@ -146,6 +146,14 @@ pub fn command_line(address: &SftpAddress, pinned: Option<&Path>) -> Result<Vec<
     Ok(line)
 }
 
+/// The program, without arguments and without input. It ends when it is no longer needed. Ctrl-C must reach only this
+/// process, which may still have to release a lock over a connection.
+fn program(address: &SftpAddress) -> Command {
+    let mut command = Command::new(address.ssh.as_deref().unwrap_or(Path::new("ssh")));
+    command.stdin(Stdio::null()).process_group(0).kill_on_drop(true);
+    command
+}
+
 /// How long ssh may take to read its configuration: a `Match exec` of the user can take any time.
 const TO_READ: Duration = Duration::from_secs(5);
 
@@ -155,13 +163,8 @@ pub async fn real_name(address: &SftpAddress) -> String {
     if check(address).is_err() {
         return own();
     }
-    let mut command = Command::new(address.ssh.as_deref().unwrap_or(Path::new("ssh")));
-    command
-        .args(["-G", "--", &address.host])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true);
-    let Ok(Ok(output)) = timeout(TO_READ, command.output()).await else {
+    let ran = program(address).args(["-G", "--", &address.host]).output();
+    let Ok(Ok(output)) = timeout(TO_READ, ran).await else {
         return own();
     };
     let text = String::from_utf8_lossy(&output.stdout);
@@ -271,25 +274,19 @@ impl Ssh {
             detail,
             why: Why::Unknown,
         };
-        let pinned = match &address.host_key {
-            Some(key) => {
-                Some(pin(address, key).map_err(|e| cannot(format!("can't keep the host key in a file: {e}")))?)
-            }
-            None => None,
-        };
+        let pinned = pin(address).map_err(|e| cannot(format!("can't keep the host key in a file: {e}")))?;
         let line =
             command_line(address, pinned.as_ref().map(NamedTempFile::path)).map_err(|e| cannot(e.to_string()))?;
-        let program = address.ssh.as_deref().unwrap_or(Path::new("ssh"));
-        let mut child = Command::new(program)
+        let mut command = program(address);
+        command
             .args(line)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // Ctrl-C must reach only this process, which may still have to release a lock over this connection.
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|e| cannot(format!("can't start {}: {e}", program.display())))?;
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|e| {
+            let program = command.as_std().get_program();
+            cannot(format!("can't start {}: {e}", Path::new(program).display()))
+        })?;
         let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
             return Err(cannot("ssh has no pipes".to_owned()));
@@ -345,38 +342,23 @@ async fn why_no_key(address: &SftpAddress, host: String, detail: String) -> Host
         Some(identity) => key::fault(identity).await,
         None => (!offers_a_key(address).await).then_some(Why::NoKeyOffered),
     };
-    let Some(why) = why else {
-        return HostError::KeyRefused {
-            host,
-            detail,
-            why: Why::Unknown,
-        };
+    let detail = match (&why, &address.identity) {
+        (None, _) => detail,
+        (Some(why), Some(identity)) => format!("{}: {}", printable(&identity.display().to_string()), why.of_key()),
+        (Some(_), None) => "ssh found none to offer".to_owned(),
     };
-    let detail = match &address.identity {
-        Some(identity) => format!("{}: {}", printable(&identity.display().to_string()), why.of_key()),
-        None => "ssh found none to offer".to_owned(),
-    };
+    let why = why.unwrap_or(Why::Unknown);
     HostError::KeyRefused { host, detail, why }
 }
 
 /// Whether ssh has a key to offer to the host, according to its debug output.
 async fn offers_a_key(address: &SftpAddress) -> bool {
-    let pinned = match &address.host_key {
-        Some(key) => pin(address, key).ok(),
-        None => None,
-    };
+    let pinned = pin(address).ok().flatten();
     let Ok(line) = command_line(address, pinned.as_ref().map(NamedTempFile::path)) else {
         return true;
     };
     // ssh uses the first value of an option, so this one overrides the `LogLevel` in the line.
-    let mut command = Command::new(address.ssh.as_deref().unwrap_or(Path::new("ssh")));
-    let ran = command
-        .args(["-o", "LogLevel=DEBUG1"])
-        .args(line)
-        .stdin(Stdio::null())
-        .process_group(0)
-        .kill_on_drop(true)
-        .output();
+    let ran = program(address).args(["-o", "LogLevel=DEBUG1"]).args(line).output();
     match timeout(SHELL, ran).await {
         Ok(Ok(output)) => String::from_utf8_lossy(&output.stderr).contains("Offering public key"),
         _ => true,
@@ -392,23 +374,13 @@ const SHELL: Duration = Duration::from_secs(20);
 
 /// Whether the key opens a shell on the host: tries to run a harmless command. `None` if that can't be determined.
 pub async fn opens_shell(address: &SftpAddress) -> Option<bool> {
-    let pinned = match &address.host_key {
-        Some(key) => Some(pin(address, key).ok()?),
-        None => None,
-    };
+    let pinned = pin(address).ok()?;
     let mut line = command_line(address, pinned.as_ref().map(NamedTempFile::path)).ok()?;
     // Replaces the subsystem, `-s` at the start and its name at the end, by a command.
     line.remove(0);
     line.pop();
     line.push(ECHO.into());
-    let running = Command::new(address.ssh.as_deref().unwrap_or(Path::new("ssh")))
-        .args(line)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .kill_on_drop(true)
-        .output();
+    let running = program(address).args(line).output();
     let output = timeout(SHELL, running).await.ok()?.ok()?;
     if String::from_utf8_lossy(&output.stdout)
         .lines()
@@ -420,12 +392,15 @@ pub async fn opens_shell(address: &SftpAddress) -> Option<bool> {
     (output.status.code() != Some(255)).then_some(false)
 }
 
-/// Writes the pinned key to a known-hosts file that only the current user can access.
-fn pin(address: &SftpAddress, key: &str) -> std::io::Result<NamedTempFile> {
+/// Writes the pinned key, if there is one, to a known-hosts file that only the current user can access.
+fn pin(address: &SftpAddress) -> std::io::Result<Option<NamedTempFile>> {
+    let Some(key) = &address.host_key else {
+        return Ok(None);
+    };
     let mut file = tempfile::Builder::new().prefix("syntax-publish-host-key-").tempfile()?;
     writeln!(file, "{} {key}", alias(address))?;
     file.flush()?;
-    Ok(file)
+    Ok(Some(file))
 }
 
 /// Waits for the process, so that it does not become a zombie, and kills it if it does not end after the connection is
@@ -531,6 +506,11 @@ fn failure(address: &SftpAddress, said: &str, instead: &Instead) -> HostError {
         detail: line.to_owned(),
         why,
     };
+    let host_key = |changed: bool, detail: String| HostError::HostKey {
+        host: host.clone(),
+        changed,
+        detail,
+    };
     // The connection through a proxy was closed. The other lines may be from the ssh of a jump host, about that host.
     if let Some(closed) = line(&["UNKNOWN port 65535"]) {
         let of_jump = said
@@ -551,25 +531,13 @@ fn failure(address: &SftpAddress, said: &str, instead: &Instead) -> HostError {
             || "ssh refuses it".to_owned(),
             |shown| format!("it shows {}", shown.trim_end_matches('.')),
         );
-        return HostError::HostKey {
-            host,
-            changed: true,
-            detail,
-        };
+        return host_key(true, detail);
     }
     if let Some(line) = line(&["no matching host key type"]).filter(|_| address.host_key.is_some()) {
-        return HostError::HostKey {
-            host,
-            changed: true,
-            detail: line.to_owned(),
-        };
+        return host_key(true, line.to_owned());
     }
     if let Some(line) = line(&["host key is known for"]).or_else(|| line(&["Host key verification failed"])) {
-        return HostError::HostKey {
-            host,
-            changed: false,
-            detail: line.to_owned(),
-        };
+        return host_key(false, line.to_owned());
     }
     if let Some(refused) = line(&["Permission denied (", "Too many authentication failures"]) {
         return HostError::KeyRefused {

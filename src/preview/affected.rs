@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::normalized_page::{self, NormalizedPage};
+use super::sizes::page_of;
 use crate::model::digest::Digest;
 use crate::model::manifest::{self, Site};
 use crate::model::path::SitePath;
-use crate::next::page::owners;
 use crate::rules::{Address, Outcome, Rules};
 
 /// The old and the new digest of a path; `None` if there is no such file.
@@ -139,13 +139,7 @@ pub struct Evidence<'a> {
     pub blinds: &'a HashMap<Digest, Option<NormalizedPage>>,
 }
 
-/// The file at the address of a page.
-enum PageAddress {
-    File(String),
-    Elsewhere,
-}
-
-/// Returns the changed files of the page, with their new digests. They have to be normalized before [`judge`] can
+/// Returns the changed files of the page, with their new digests. They have to be normalized before [`action_for`] can
 /// decide.
 pub fn questions(open: &OpenPage, evidence: &Evidence<'_>) -> Vec<(String, Digest)> {
     let own = own_files(open, evidence).unwrap_or_default();
@@ -158,7 +152,7 @@ pub fn questions(open: &OpenPage, evidence: &Evidence<'_>) -> Vec<(String, Diges
 
 /// Decides what an open page has to do about the changes.
 #[must_use]
-pub fn judge(open: &OpenPage, evidence: &Evidence<'_>) -> PageAction {
+pub fn action_for(open: &OpenPage, evidence: &Evidence<'_>) -> PageAction {
     let Some(own) = own_files(open, evidence) else {
         return PageAction::Reload;
     };
@@ -174,16 +168,15 @@ pub fn judge(open: &OpenPage, evidence: &Evidence<'_>) -> PageAction {
         let Some(pairs) = pairs else {
             return PageAction::Reload;
         };
-        styles.extend(
-            pairs
-                .into_iter()
-                .filter(|pair| !styles.contains(pair))
-                .collect::<Vec<_>>(),
-        );
+        for pair in pairs {
+            if !styles.contains(&pair) {
+                styles.push(pair);
+            }
+        }
     }
     for (address, path) in used(open, evidence) {
         // The page's own files were compared above, and files that were fetched for other pages are not on screen.
-        let is_of_a_page = path.ends_with(".html") || owner(&path, evidence).is_some();
+        let is_of_a_page = path.ends_with(".html") || page_of(&path, evidence.is_file).is_some();
         let Some((Some(_), Some(new))) = evidence.changes.get(&path).filter(|_| !is_of_a_page) else {
             continue;
         };
@@ -202,19 +195,17 @@ pub fn judge(open: &OpenPage, evidence: &Evidence<'_>) -> PageAction {
 /// Returns the files of the page on screen: the file of its document or, after a client-side navigation, the payloads
 /// that were fetched for it. `None` if the address leads to something else now.
 fn own_files(open: &OpenPage, evidence: &Evidence<'_>) -> Option<BTreeSet<String>> {
-    let place = place(&open.address, evidence);
+    let page = file_at(&open.address, evidence);
     if open.address == open.loaded {
-        return match place {
-            PageAddress::File(path) if path == open.file => Some(BTreeSet::from([path])),
-            _ => None,
-        };
+        let own = page.filter(|path| *path == open.file)?;
+        return Some(BTreeSet::from([own]));
     }
-    let PageAddress::File(page) = place else {
+    let Some(page) = page else {
         return Some(BTreeSet::new());
     };
     let payloads: BTreeSet<String> = used(open, evidence)
         .map(|(_, path)| path)
-        .filter(|path| owner(path, evidence).as_deref() == Some(&page))
+        .filter(|path| page_of(path, evidence.is_file).as_deref() == Some(&page))
         .collect();
     Some(if payloads.is_empty() {
         BTreeSet::from([page])
@@ -234,31 +225,18 @@ fn used<'a>(open: &'a OpenPage, evidence: &'a Evidence<'_>) -> impl Iterator<Ite
             .resolve(&Address::parse(bare.as_bytes()).ok()?, &was_or_is)
         {
             Outcome::File { path, .. } => Some((bare.to_owned(), path)),
-            Outcome::Moved(_)
-            | Outcome::Language
-            | Outcome::Entry(_)
-            | Outcome::Pattern(_)
-            | Outcome::Marker
-            | Outcome::NotFound => None,
+            _ => None,
         }
     })
 }
 
-/// Returns the page that a payload or data file belongs to.
-fn owner(path: &str, evidence: &Evidence<'_>) -> Option<String> {
-    owners(path).into_iter().find(|page| (evidence.is_file)(page))
-}
-
-fn place(address: &str, evidence: &Evidence<'_>) -> PageAddress {
-    let Ok(address) = Address::parse(address.as_bytes()) else {
-        return PageAddress::Elsewhere;
-    };
+/// Returns the file at the address of a page. `None` if the address leads elsewhere.
+fn file_at(address: &str, evidence: &Evidence<'_>) -> Option<String> {
+    let address = Address::parse(address.as_bytes()).ok()?;
     match evidence.rules.resolve(&address, evidence.is_file) {
-        Outcome::File { path, .. } => PageAddress::File(path),
-        Outcome::NotFound => PageAddress::File(evidence.rules.not_found_page(&address, evidence.is_file)),
-        Outcome::Moved(_) | Outcome::Language | Outcome::Entry(_) | Outcome::Pattern(_) | Outcome::Marker => {
-            PageAddress::Elsewhere
-        }
+        Outcome::File { path, .. } => Some(path),
+        Outcome::NotFound => Some(evidence.rules.not_found_page(&address, evidence.is_file)),
+        Outcome::Moved(_) | Outcome::Language | Outcome::Entry(_) | Outcome::Pattern(_) | Outcome::Marker => None,
     }
 }
 
@@ -303,7 +281,7 @@ mod tests {
             .collect();
         let config = crate::config::parse("").unwrap().config;
         let rules = crate::site::pipeline::rules(&config, Client::default(), after.files.keys().map(String::as_str));
-        judge(
+        action_for(
             open,
             &Evidence {
                 rules: &rules,

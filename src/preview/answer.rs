@@ -20,7 +20,7 @@ use hyper::http::request::Parts as Head;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 
 use super::body::{self, Body};
-use super::bytes::BodyPart;
+use super::bytes::{BodyPart, joined};
 use super::guard::{BadHost, check_host};
 use super::snapshot::{Resource, Snapshot};
 use super::{LiveReload, OWN, Preview, normalized_page, snippet};
@@ -39,12 +39,14 @@ use crate::site::source::SourceError;
 const LONGEST_PAGE: u64 = 4 << 20;
 
 /// A file, as it is served to one client.
-struct Served {
+struct Served<'a> {
     found: Resource,
-    /// The content, if it differs from the file: a page with the script of the preview.
-    page: Option<Bytes>,
-    /// The encoding that is sent, and its content.
-    encoded: Option<(Coding, Bytes)>,
+    /// Its path in the site.
+    path: &'a str,
+    /// The content, if it differs from the file: a page with the script of the preview, or an encoding.
+    content: Option<Bytes>,
+    /// The content coding of the answer. A request for the path of an encoding gets it as an ordinary file, without one.
+    coding: Option<Coding>,
     /// Whether another client may get a different encoding.
     varies: bool,
     content_type: String,
@@ -52,11 +54,12 @@ struct Served {
     length: u64,
 }
 
-impl Served {
-    /// Whether the answer has a content coding, and therefore no ranges. A request for the path of an encoding gets it
-    /// as an ordinary file.
-    fn is_coded(&self) -> bool {
-        self.encoded.is_some() && self.found.encoding.is_none()
+impl Served<'_> {
+    /// Sets the content to an encoding of it.
+    fn encode(&mut self, coding: Coding, bytes: Bytes) {
+        self.etag = format!("{}-{coding}\"", self.etag.trim_end_matches('"'));
+        self.length = bytes.len() as u64;
+        self.content = Some(bytes);
     }
 }
 
@@ -92,9 +95,7 @@ impl Preview {
         };
         if length_of(&head.headers).is_some_and(|length| length > MAX_BODY) {
             let mut answer = refusal(Some(rules), StatusCode::PAYLOAD_TOO_LARGE);
-            answer
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+            set(&mut answer, CONNECTION, "close");
             return answer;
         }
         let outcome = rules.resolve(&address, &|path| site.has(path));
@@ -108,10 +109,7 @@ impl Preview {
             },
             Outcome::Pattern(redirect) => Ok(redirected(rules, &address, &redirect)),
             Outcome::Marker => Ok(marked(site)),
-            Outcome::File { path, default_type } => match site.find(&path) {
-                Some(found) => self.file(head, site, found, &path, default_type).await,
-                None => self.not_found(head, site).await,
-            },
+            Outcome::File { path, default_type } => self.file(head, site, &path, default_type).await,
         };
         answer.unwrap_or_else(|_: SourceError| self.changing(&head.headers, site.site.root))
     }
@@ -120,7 +118,6 @@ impl Preview {
         &self,
         head: &Head,
         site: &Arc<Snapshot>,
-        found: Resource,
         path: &str,
         default_type: &str,
     ) -> Result<Response<Body>, SourceError> {
@@ -128,13 +125,12 @@ impl Preview {
         if !matches!(head.method, Method::GET | Method::HEAD) {
             return Ok(refusal(Some(rules), StatusCode::METHOD_NOT_ALLOWED));
         }
-        let Some(served) = self.served(head, site, found, path, default_type).await? else {
+        let Some(served) = self.served(head, site, path, default_type).await? else {
             return self.not_found(head, site).await;
         };
-        let since = served.found.since;
         let file = Validators {
             etag: &served.etag,
-            modified: since,
+            modified: served.found.since,
         };
         match evaluate(conditions(&head.headers), file) {
             ConditionResult::Failed => {
@@ -143,7 +139,7 @@ impl Preview {
                 return Ok(answer);
             }
             ConditionResult::NotModified => {
-                let mut answer = blank(Some(rules), StatusCode::NOT_MODIFIED, Some(path), body::empty());
+                let mut answer = blank(Some(rules), StatusCode::NOT_MODIFIED, Some(served.path), body::empty());
                 validate(&mut answer, &served);
                 return Ok(answer);
             }
@@ -157,78 +153,71 @@ impl Preview {
                 Ok(answer)
             }
             Parts::Whole => {
-                let mut answer = self.whole(site, &served, StatusCode::OK, path).await?;
-                if !served.is_coded() {
-                    answer
-                        .headers_mut()
-                        .insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+                let mut answer = self.whole(site, &served, StatusCode::OK).await?;
+                if served.coding.is_none() {
+                    set(&mut answer, ACCEPT_RANGES, "bytes");
                 }
                 validate(&mut answer, &served);
                 Ok(answer)
             }
-            Parts::Some(parts) => self.partial(site, &served, &parts, path).await,
+            Parts::Some(parts) => self.partial(site, &served, &parts).await,
         }
     }
 
     /// Answers with the 404 page. Conditions, ranges and the method are ignored.
     async fn not_found(&self, head: &Head, site: &Arc<Snapshot>) -> Result<Response<Body>, SourceError> {
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
-        let address = Address::parse(target.as_bytes());
-        let page = address.map_or_else(
+        let page = Address::parse(target.as_bytes()).map_or_else(
             |_| NOT_FOUND_PAGE.to_owned(),
-            |address| site.rules.not_found_page(&address, &|path| site.find(path).is_some()),
+            |address| {
+                site.rules
+                    .not_found_page(&address, &|path| site.resource(path).is_some())
+            },
         );
         let status = StatusCode::NOT_FOUND;
-        let served = match site.find(&page) {
-            Some(found) => self.served(head, site, found, &page, media::UNKNOWN).await?,
-            None => None,
-        };
-        let Some(served) = served else {
+        let Some(served) = self.served(head, site, &page, media::UNKNOWN).await? else {
             return Ok(refusal(Some(&site.rules), status));
         };
-        let mut answer = self.whole(site, &served, status, &page).await?;
+        let mut answer = self.whole(site, &served, status).await?;
         validate(&mut answer, &served);
         answer.headers_mut().remove(LAST_MODIFIED);
         Ok(answer)
     }
 
-    /// Selects the content and the encoding of a file for this client. `None` if the path is that of an encoding which
-    /// does not exist.
-    async fn served(
+    /// Selects the content and the encoding of a file for this client. `default_type` is its media type if the path
+    /// does not determine it. `None` if there is no such file, or if the path is that of an encoding which does not exist.
+    async fn served<'a>(
         &self,
         head: &Head,
         site: &Arc<Snapshot>,
-        found: Resource,
-        path: &str,
+        path: &'a str,
         default_type: &str,
-    ) -> Result<Option<Served>, SourceError> {
+    ) -> Result<Option<Served<'a>>, SourceError> {
+        let Some(found) = site.resource(path) else {
+            return Ok(None);
+        };
         let accepted = head.headers.get(ACCEPT_ENCODING).map(HeaderValue::as_bytes);
         let is_old = head.version < Version::HTTP_11;
-        let digest = found.file.digest.short(32);
         let media_type = site.rules.type_of(path, default_type);
         let page = self.page(head, site, &found, media_type).await?;
-        let (mut found, mut digest) = (found, digest);
-        if let Some(page) = &page {
-            found.file.size = page.len() as u64;
-            digest = Digest::of(page).short(32);
-        }
+        let file = (found.file.digest, found.file.size);
+        let (digest, length) = page.as_ref().map_or(file, |page| (Digest::of(page), page.len() as u64));
         let mut served = Served {
-            page,
+            path,
+            content: page,
             content_type: content_type(media_type),
-            etag: format!("\"{digest}\""),
-            length: found.file.size,
-            encoded: None,
+            etag: format!("\"{}\"", digest.short(32)),
+            length,
+            coding: None,
             varies: false,
             found,
         };
         if let Some((coding, recipe)) = served.found.encoding {
-            let Some(bytes) = self.encoding(site, &served.found, coding, recipe).await? else {
-                return Ok(None);
-            };
-            served.etag = format!("\"{digest}-{coding}\"");
-            served.length = bytes.len() as u64;
-            served.encoded = Some((coding, bytes));
-            return Ok(Some(served));
+            let encoding = self.encoding(site, &served.found, coding, recipe).await?;
+            return Ok(encoding.map(|bytes| {
+                served.encode(coding, bytes);
+                served
+            }));
         }
         for coding in CODINGS {
             let Some(recipe) = served.found.file.encodings.get(coding) else {
@@ -238,15 +227,14 @@ impl Preview {
                 served.varies = true;
                 continue;
             }
-            let encoding = match &served.page {
+            let encoding = match &served.content {
                 Some(page) => self.encoding_of(page, &served.found.path, coding).await?,
                 None => self.encoding(site, &served.found, coding, recipe).await?,
             };
             if let Some(bytes) = encoding {
                 served.varies = true;
-                served.etag = format!("\"{digest}-{coding}\"");
-                served.length = bytes.len() as u64;
-                served.encoded = Some((coding, bytes));
+                served.encode(coding, bytes);
+                served.coding = Some(coding);
                 break;
             }
         }
@@ -265,7 +253,7 @@ impl Preview {
         let is_page = media_type == "text/html" && found.encoding.is_none() && found.file.size <= LONGEST_PAGE;
         if self.live == LiveReload::No || !is_page || !snippet::is_opened(&head.headers) {
             if self.live == LiveReload::Yes && self.clients() > 0 && !owners(found.path.as_str()).is_empty() {
-                self.look_aside(site, found);
+                self.normalize_aside(site, found);
             }
             return Ok(None);
         }
@@ -291,21 +279,15 @@ impl Preview {
     async fn whole(
         &self,
         site: &Arc<Snapshot>,
-        served: &Served,
+        served: &Served<'_>,
         status: StatusCode,
-        path: &str,
     ) -> Result<Response<Body>, SourceError> {
-        let body = match (&served.encoded, &served.page) {
-            (Some((_, bytes)), _) | (None, Some(bytes)) => body::of(bytes.clone()),
-            (None, None) => {
-                let all = vec![BodyPart::Part(0..served.length)];
-                self.sections(site, &served.found, all).await?
-            }
-        };
-        let mut answer = blank(Some(&site.rules), status, Some(path), body);
+        let all = vec![BodyPart::Part(0..served.length)];
+        let body = self.body(site, served, all).await?;
+        let mut answer = blank(Some(&site.rules), status, Some(served.path), body);
         set(&mut answer, CONTENT_TYPE, &served.content_type);
         set(&mut answer, CONTENT_LENGTH, &served.length.to_string());
-        if let Some((coding, _)) = served.encoded.as_ref().filter(|_| served.is_coded()) {
+        if let Some(coding) = served.coding {
             set(&mut answer, CONTENT_ENCODING, &coding.to_string());
         }
         Ok(answer)
@@ -314,9 +296,8 @@ impl Preview {
     async fn partial(
         &self,
         site: &Arc<Snapshot>,
-        served: &Served,
+        served: &Served<'_>,
         parts: &[Range<u64>],
-        path: &str,
     ) -> Result<Response<Body>, SourceError> {
         let mut sections = Vec::new();
         if let [part] = parts {
@@ -335,12 +316,8 @@ impl Preview {
                 BodyPart::Part(part) => part.end - part.start,
             })
             .sum();
-        let body = match (&served.encoded, &served.page) {
-            // Ranges of an encoding that was requested by its own path, or of a page with the script.
-            (Some((_, bytes)), _) | (None, Some(bytes)) => body::of(super::bytes::joined(bytes, &sections)),
-            (None, None) => self.sections(site, &served.found, sections).await?,
-        };
-        let mut answer = blank(Some(&site.rules), StatusCode::PARTIAL_CONTENT, Some(path), body);
+        let body = self.body(site, served, sections).await?;
+        let mut answer = blank(Some(&site.rules), StatusCode::PARTIAL_CONTENT, Some(served.path), body);
         if let [part] = parts {
             set(&mut answer, CONTENT_TYPE, &served.content_type);
             set(&mut answer, CONTENT_RANGE, &ranges::content_range(part, served.length));
@@ -351,6 +328,18 @@ impl Preview {
         set(&mut answer, CONTENT_LENGTH, &length.to_string());
         validate(&mut answer, served);
         Ok(answer)
+    }
+
+    async fn body(
+        &self,
+        site: &Arc<Snapshot>,
+        served: &Served<'_>,
+        sections: Vec<BodyPart>,
+    ) -> Result<Body, SourceError> {
+        match &served.content {
+            Some(bytes) => Ok(body::whole(joined(bytes, &sections))),
+            None => self.sections(site, &served.found, sections).await,
+        }
     }
 }
 
@@ -369,8 +358,8 @@ fn length_of(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn parts(headers: &HeaderMap, served: &Served) -> Parts {
-    let Some(range) = headers.get(RANGE).filter(|_| !served.is_coded()) else {
+fn parts(headers: &HeaderMap, served: &Served<'_>) -> Parts {
+    let Some(range) = headers.get(RANGE).filter(|_| served.coding.is_none()) else {
         return Parts::Whole;
     };
     let counts = headers.get(IF_RANGE).is_none_or(|value| {
@@ -417,24 +406,30 @@ fn blank(rules: Option<&Rules>, status: StatusCode, path: Option<&str>, body: Bo
     answer
 }
 
-/// Builds an answer that has no file: a short page that states the status.
-fn refusal(rules: Option<&Rules>, status: StatusCode) -> Response<Body> {
-    let title = format!("{} {}", status.as_str(), status.canonical_reason().unwrap_or_default());
-    let page = format!("<!doctype html>\n<title>{title}</title>\n<h1>{title}</h1>\n<p>syntax-publish watch\n");
-    let length = page.len();
-    let mut answer = blank(rules, status, None, body::of(page));
-    set(&mut answer, CONTENT_TYPE, &content_type("text/html"));
+/// Builds an answer with a text that is not a file.
+fn without_file(rules: Option<&Rules>, status: StatusCode, media_type: &str, text: String) -> Response<Body> {
+    let length = text.len();
+    let mut answer = blank(rules, status, None, body::whole(text));
+    set(&mut answer, CONTENT_TYPE, &content_type(media_type));
     set(&mut answer, CONTENT_LENGTH, &length.to_string());
     answer
 }
 
+/// Builds a short page that states the status.
+fn refusal(rules: Option<&Rules>, status: StatusCode) -> Response<Body> {
+    let title = format!("{} {}", status.as_str(), status.canonical_reason().unwrap_or_default());
+    let page = format!("<!doctype html>\n<title>{title}</title>\n<h1>{title}</h1>\n<p>syntax-publish watch\n");
+    without_file(rules, status, "text/html", page)
+}
+
 fn language(rules: &Rules, head: &Head, address: &Address) -> Response<Body> {
-    let accepted = head
-        .headers
-        .get(ACCEPT_LANGUAGE)
-        .and_then(|accepted| accepted.to_str().ok());
-    let to = rules.front_of(accepted.unwrap_or_default()).unwrap_or_default();
-    moved(rules, StatusCode::FOUND, &address.with_query(to.as_bytes()))
+    let accepted = head.headers.get(ACCEPT_LANGUAGE).map(HeaderValue::to_str);
+    let to = rules.front_of(accepted.and_then(Result::ok).unwrap_or_default());
+    moved(
+        rules,
+        StatusCode::FOUND,
+        &address.with_query(to.unwrap_or_default().as_bytes()),
+    )
 }
 
 fn redirected(rules: &Rules, address: &Address, redirect: &Redirect) -> Response<Body> {
@@ -454,15 +449,11 @@ fn moved(rules: &Rules, status: StatusCode, to: &[u8]) -> Response<Body> {
 /// method gets it.
 fn marked(site: &Snapshot) -> Response<Body> {
     let text = marker::text(&site.site.root.to_string(), &marker::settings(&site.rules));
-    let length = text.len();
-    let mut answer = blank(Some(&site.rules), StatusCode::OK, None, body::of(text));
-    set(&mut answer, CONTENT_TYPE, &content_type("text/plain"));
-    set(&mut answer, CONTENT_LENGTH, &length.to_string());
-    answer
+    without_file(Some(&site.rules), StatusCode::OK, "text/plain", text)
 }
 
 /// Sets the headers with which a client can revalidate its copy.
-fn validate(answer: &mut Response<Body>, served: &Served) {
+fn validate(answer: &mut Response<Body>, served: &Served<'_>) {
     set(answer, ETAG, &served.etag);
     let modified: SystemTime = UNIX_EPOCH + Duration::from_secs(served.found.since);
     set(answer, LAST_MODIFIED, &httpdate::fmt_http_date(modified));
@@ -471,9 +462,7 @@ fn validate(answer: &mut Response<Body>, served: &Served) {
 
 fn vary(answer: &mut Response<Body>, varies: bool) {
     if varies {
-        answer
-            .headers_mut()
-            .insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+        set(answer, VARY, "Accept-Encoding");
     }
 }
 

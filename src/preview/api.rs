@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Preview;
 use super::affected::{self, Changes, Evidence, OpenPage, PageAction};
 use super::encodings::level;
-use super::hub::{ShownFinding, Trouble};
+use super::hub::Trouble;
 use super::normalized_page::{self, NormalizedPage};
 use super::sizes::{self, Page, PathSet};
 use super::snapshot::{Resource, Snapshot};
@@ -45,25 +45,25 @@ impl Preview {
         let questions = affected::questions(open, &evidence(site, &changes, &HashMap::new(), &is_file(site)));
         for (path, digest) in questions {
             if !self.hub.has_seen(digest)
-                && let Some(found) = site.find(&path)
+                && let Some(found) = site.resource(&path)
             {
-                self.look(site, &found).await;
+                self.normalize(site, &found).await;
             }
         }
         let all = changes.values().flat_map(|(old, new)| [*old, *new]).flatten();
         let blinds = self.hub.seen(all);
-        affected::judge(open, &evidence(site, &changes, &blinds, &is_file(site)))
+        affected::action_for(open, &evidence(site, &changes, &blinds, &is_file(site)))
     }
 
     /// Normalizes a file and caches the result.
-    async fn look(&self, site: &Arc<Snapshot>, found: &Resource) {
+    async fn normalize(&self, site: &Arc<Snapshot>, found: &Resource) {
         let (site, found, digest) = (Arc::clone(site), found.clone(), found.file.digest);
         let seen = self.aside(move || Ok(see(&site, &found))).await;
         self.hub.saw(digest, seen.ok().flatten());
     }
 
-    /// Does the same as [`Self::look`], in the background.
-    pub(super) fn look_aside(&self, site: &Arc<Snapshot>, found: &Resource) {
+    /// Does the same as [`Self::normalize`], in the background.
+    pub(super) fn normalize_aside(&self, site: &Arc<Snapshot>, found: &Resource) {
         if self.hub.has_seen(found.file.digest) {
             return;
         }
@@ -106,9 +106,7 @@ impl Preview {
 
     /// Returns all findings of the checks.
     pub(super) fn findings(&self) -> Value {
-        let site = self.site();
-        let problems = site.iter().flat_map(|site| &site.problems);
-        json!(problems.map(ShownFinding::from).collect::<Vec<_>>())
+        self.site().map_or_else(|| json!([]), |site| json!(site.problems))
     }
 
     /// Returns the encoded sizes of some files, at the levels of the preview; null if a file has no such encoding.
@@ -118,7 +116,7 @@ impl Preview {
         };
         let mut files = Vec::new();
         for path in asked.paths.iter().take(AT_ONCE) {
-            let Some(found) = site.find(path).filter(|found| found.encoding.is_none()) else {
+            let Some(found) = site.resource(path).filter(|found| found.encoding.is_none()) else {
                 continue;
             };
             let br = self.size(&site, &found, Coding::Brotli).await;
@@ -148,14 +146,14 @@ impl Preview {
     pub(super) async fn loads(&self, page: Page) -> Value {
         let Some((site, found)) = self
             .site()
-            .and_then(|site| Some((Arc::clone(&site), site.find(&page.path)?)))
+            .and_then(|site| Some((Arc::clone(&site), site.resource(&page.path)?)))
         else {
             return json!({ "path": page.path, "files": [] });
         };
         let read = move || {
             let bytes = site.source.read(&found.path, found.file.digest, found.file.size)?;
             let text = String::from_utf8_lossy(&bytes);
-            let is_file = |path: &str| site.find(path).is_some();
+            let is_file = |path: &str| site.resource(path).is_some();
             let resolver = Resolver::new(None, &site.rules.base_path).with_asset_prefix(&site.rules.asset_prefix);
             Ok(sizes::named(found.path.as_str(), &text, &resolver, &is_file))
         };
@@ -180,10 +178,8 @@ impl Preview {
         ask: impl FnOnce(&dyn super::TargetApi) -> BoxFuture<'_, Result<Value, Trouble>> + Send,
     ) -> Value {
         let _turn = self.at_desk.lock().await;
-        let asked = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_millis();
+        let asked = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
         let answer = match self.desk.as_deref() {
             Some(desk) => ask(desk).await,
             None => Err(Trouble {
@@ -192,15 +188,15 @@ impl Preview {
             }),
         };
         match answer {
-            Ok(value) => json!({ "asked": u64::try_from(asked).unwrap_or(u64::MAX), "ok": value }),
-            Err(trouble) => json!({ "asked": u64::try_from(asked).unwrap_or(u64::MAX), "error": trouble }),
+            Ok(value) => json!({ "asked": asked, "ok": value }),
+            Err(trouble) => json!({ "asked": asked, "error": trouble }),
         }
     }
 }
 
 /// Whether a site has a file at a path.
 fn is_file(site: &Snapshot) -> impl Fn(&str) -> bool {
-    |path| site.find(path).is_some_and(|found| found.encoding.is_none())
+    |path| site.resource(path).is_some_and(|found| found.encoding.is_none())
 }
 
 fn evidence<'a>(

@@ -12,7 +12,7 @@ use hyper::body::{Frame, Incoming};
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// Returns a body with this content.
-pub fn of(bytes: impl Into<Bytes>) -> Body {
+pub fn whole(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 

@@ -16,14 +16,13 @@ use super::snapshot::{Resource, Snapshot};
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Recipe};
 use crate::model::path::SitePath;
-use crate::site::encode::{Verified, encode};
+use crate::site::encode::encode_file;
 use crate::site::source::SourceError;
 
 /// A longer file is sent while it is read, and is never held in memory as a whole.
 const LARGE: u64 = 4 << 20;
 
-/// The size in bytes of the pieces of a large file, and the number of pieces that may wait for the client.
-const PIECE: usize = 256 << 10;
+/// The number of pieces of a large file that may wait for the client.
 const AHEAD: usize = 2;
 
 /// A part of the body of an answer: text between ranges of a file, or a range of the file.
@@ -87,7 +86,7 @@ impl Preview {
         let bytes = self
             .aside(move || site.source.read(&found.path, found.file.digest, found.file.size))
             .await?;
-        Ok(body::of(joined(&Bytes::from(bytes), &sections)))
+        Ok(body::whole(joined(&Bytes::from(bytes), &sections)))
     }
 
     /// Returns a body that is read while it is sent. An error after the first bytes ends the connection, so that the
@@ -162,7 +161,7 @@ fn send_part(site: &Snapshot, found: &Resource, part: &Range<u64>, sender: &mpsc
         is_heard && at < part.end
     };
     let (digest, size) = (found.file.digest, found.file.size);
-    match site.source.read_pieces(&found.path, digest, size, PIECE, &mut take) {
+    match site.source.read_pieces(&found.path, digest, size, &mut take) {
         Ok(()) => is_heard,
         Err(error) => {
             let _ = sender.blocking_send(Err(io::Error::other(error)));
@@ -185,10 +184,5 @@ fn make(site: &Snapshot, found: &Resource, coding: Coding, recipe: Recipe) -> Re
 }
 
 fn encoded(path: &SitePath, coding: Coding, bytes: &[u8]) -> Result<Option<Bytes>, SourceError> {
-    let made = encode(coding, level(coding), bytes).map_err(|error| SourceError::Encoder {
-        path: path.clone(),
-        coding,
-        detail: error.to_string(),
-    })?;
-    Ok(made.map(Verified::into_bytes).map(Bytes::from))
+    Ok(encode_file(path, coding, level(coding), bytes)?.map(Bytes::from))
 }

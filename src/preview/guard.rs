@@ -16,27 +16,18 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The host names that the preview answers to, on any port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostNames {
-    asked: Option<String>,
+    asked: String,
     is_open: bool,
 }
 
 impl HostNames {
-    /// `localhost`, `127.0.0.1` and `[::1]`.
-    #[must_use]
-    pub fn local() -> Self {
-        Self {
-            asked: None,
-            is_open: false,
-        }
-    }
-
-    /// The local names and `host`. If `host` is not a loopback address, every IP address is accepted as well: a name
+    /// `localhost`, `127.0.0.1`, `[::1]` and `host`. If `host` is not a loopback address, every IP address is accepted as well: a name
     /// can be pointed elsewhere, an address cannot.
     #[must_use]
     pub fn with(host: &str) -> Self {
         let address: Option<IpAddr> = bare(host).parse().ok();
         Self {
-            asked: Some(host.to_ascii_lowercase()),
+            asked: host.to_ascii_lowercase(),
             is_open: !address.is_some_and(|address| address.is_loopback()),
         }
     }
@@ -48,13 +39,12 @@ impl HostNames {
         if matches!(&*name, "localhost" | "127.0.0.1" | "[::1]") {
             return true;
         }
-        let asked = self.asked.as_deref().map(bare);
-        asked == Some(bare(&name)) || self.is_open && bare(&name).parse::<IpAddr>().is_ok()
+        bare(&self.asked) == bare(&name) || self.is_open && bare(&name).parse::<IpAddr>().is_ok()
     }
 }
 
 /// Strips the brackets of an IPv6 address in a URL.
-fn bare(host: &str) -> &str {
+pub(super) fn bare(host: &str) -> &str {
     let inside = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     inside.unwrap_or(host)
 }
@@ -138,7 +128,7 @@ mod tests {
 
     #[test]
     fn only_names_that_no_one_else_can_have_are_answered() {
-        let local = HostNames::local();
+        let local = HostNames::with("127.0.0.1");
         for name in [
             "localhost",
             "LOCALHOST:1",
@@ -172,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_request_names_one_host_and_that_is_ours() {
-        let names = HostNames::local();
+        let names = HostNames::with("127.0.0.1");
         let check = |list: &[(HeaderName, &'static str)], authority, is_old| {
             check_host(&names, &headers(list), authority, is_old)
         };

@@ -71,31 +71,6 @@ pub enum News {
     Failed(Trouble),
 }
 
-/// A finding of the checks, in the form that browsers get.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ShownFinding {
-    path: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<u32>,
-    severity: Severity,
-    check: &'static str,
-    message: String,
-    hint: String,
-}
-
-impl From<&Problem> for ShownFinding {
-    fn from(problem: &Problem) -> Self {
-        Self {
-            path: problem.path.to_string(),
-            line: problem.line,
-            severity: problem.severity,
-            check: problem.check,
-            message: problem.message.clone(),
-            hint: problem.hint.clone(),
-        }
-    }
-}
-
 /// Something that went wrong, with the last lines of the build output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct TroubleReport {
@@ -115,7 +90,7 @@ struct HubState {
     errors: usize,
     warnings: usize,
     /// The first findings, errors before warnings.
-    findings: Vec<ShownFinding>,
+    findings: Vec<Problem>,
 }
 
 /// How long a build or a preparation took.
@@ -158,24 +133,14 @@ impl Hub {
     /// change.
     pub fn shown(&self, before: Option<&Snapshot>, after: &Snapshot) -> Gist {
         let gist = self.past().history.step(before.map(|before| &before.site), &after.site);
-        let errors = || {
-            after
-                .problems
-                .iter()
-                .filter(|problem| problem.severity == Severity::Error)
-        };
-        let warnings = || {
-            after
-                .problems
-                .iter()
-                .filter(|problem| problem.severity == Severity::Warning)
-        };
-        let findings: Vec<ShownFinding> = errors().chain(warnings()).take(SHOWN).map(ShownFinding::from).collect();
-        let (errors, warnings) = (errors().count(), warnings().count());
+        let is_error = |problem: &&Problem| problem.severity == Severity::Error;
+        let (errors, warnings): (Vec<_>, Vec<_>) = after.problems.iter().partition(is_error);
+        let findings = errors.iter().chain(&warnings).take(SHOWN);
+        let findings = findings.map(|problem| (*problem).clone()).collect();
         self.change(|state| {
             state.site = Some(after.site.root);
-            state.trouble = state.trouble.take().filter(|wrong| wrong.what == BUILD);
-            (state.errors, state.warnings, state.findings) = (errors, warnings, findings);
+            state.trouble.take_if(|wrong| wrong.what == SITE);
+            (state.errors, state.warnings, state.findings) = (errors.len(), warnings.len(), findings);
         });
         gist
     }
@@ -199,17 +164,15 @@ impl Hub {
                 let output: Vec<String> = self.past().output.iter().cloned().collect();
                 self.change(|state| {
                     state.building = false;
-                    match trouble {
-                        Some(trouble) => {
-                            let what = BUILD;
-                            state.trouble = Some(TroubleReport { what, trouble, output });
-                        }
-                        None => state.trouble = state.trouble.take().filter(|wrong| wrong.what != BUILD),
+                    state.trouble.take_if(|wrong| wrong.what == BUILD);
+                    if let Some(trouble) = trouble {
+                        let what = BUILD;
+                        state.trouble = Some(TroubleReport { what, trouble, output });
                     }
                 });
             }
             News::AsShown => self.change(|state| {
-                state.trouble = state.trouble.take().filter(|wrong| wrong.what == BUILD);
+                state.trouble.take_if(|wrong| wrong.what == SITE);
             }),
             News::Prepared { took } => self.timed(SITE, took, true),
             News::Failed(trouble) => self.change(|state| {

@@ -68,7 +68,9 @@ impl Preview {
                 if !is_of_this_server(&head.headers) {
                     return says(StatusCode::FORBIDDEN, TEXT, "only a page of this server may ask this\n");
                 }
-                self.asked(path, &head.headers, body).await
+                let value = self.asked(path, &head.headers, body).await;
+                let unreadable = || says(StatusCode::BAD_REQUEST, TEXT, "this takes JSON of the right form\n");
+                value.map_or_else(unreadable, |value| json(&value))
             }
             None if is_read && is_question(path) => not_allowed("POST"),
             None if !is_read && self.read(path).is_some() => not_allowed("GET, HEAD"),
@@ -101,32 +103,20 @@ impl Preview {
         Some(json(&value))
     }
 
-    /// Answers a POST request of a page of this server.
-    async fn asked(&self, path: &str, headers: &HeaderMap, body: Incoming) -> Response<Body> {
+    /// Answers a POST request of a page of this server. `None` if its body can't be read.
+    async fn asked(&self, path: &str, headers: &HeaderMap, body: Incoming) -> Option<serde_json::Value> {
         let is_json = headers
             .get(CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(JSON.as_bytes()));
         let read = tokio::time::timeout(PATIENCE, body::read(body, LONGEST)).await;
-        let Some(question) = read.ok().flatten().filter(|_| is_json) else {
-            return unreadable();
-        };
-        let value = match path {
-            "api/affected" => match parsed(&question) {
-                Some(open) => self.affected(open).await,
-                None => return unreadable(),
-            },
-            "api/sizes" => match parsed(&question) {
-                Some(paths) => self.sizes(paths).await,
-                None => return unreadable(),
-            },
-            "api/page" => match parsed(&question) {
-                Some(page) => self.loads(page).await,
-                None => return unreadable(),
-            },
+        let question = read.ok().flatten().filter(|_| is_json)?;
+        Some(match path {
+            "api/affected" => self.affected(parsed(&question)?).await,
+            "api/sizes" => self.sizes(parsed(&question)?).await,
+            "api/page" => self.loads(parsed(&question)?).await,
             "api/plan" => self.plan().await,
             _ => self.releases().await,
-        };
-        json(&value)
+        })
     }
 
     /// Returns a summary of what is served.
@@ -184,10 +174,6 @@ fn parsed<T: DeserializeOwned>(question: &Bytes) -> Option<T> {
     serde_json::from_slice(question).ok()
 }
 
-fn unreadable() -> Response<Body> {
-    says(StatusCode::BAD_REQUEST, TEXT, "this takes JSON of the right form\n")
-}
-
 fn not_allowed(allowed: &'static str) -> Response<Body> {
     let mut answer = says(StatusCode::METHOD_NOT_ALLOWED, TEXT, format!("only {allowed}\n"));
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
@@ -208,7 +194,7 @@ pub(super) fn misdirected() -> Response<Body> {
 fn says(status: StatusCode, media_type: &'static str, text: impl Into<Bytes>) -> Response<Body> {
     let text: Bytes = text.into();
     let length = HeaderValue::from(text.len());
-    let mut answer = Response::new(body::of(text));
+    let mut answer = Response::new(body::whole(text));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));

@@ -7,6 +7,9 @@ use std::io;
 
 use tokio::net::TcpListener;
 
+use super::guard::bare;
+use crate::model::path::printable;
+
 /// The first port that is tried if none is requested.
 pub const DEFAULT: u16 = 4400;
 
@@ -22,7 +25,7 @@ pub enum PortError {
         /// The port.
         port: u16,
         /// The process that uses it, if that could be found out.
-        by: Option<PortHolder>,
+        by: Option<String>,
         /// A port that is free.
         free: Option<u16>,
     },
@@ -36,22 +39,6 @@ pub enum PortError {
     },
 }
 
-/// A process that listens on a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PortHolder {
-    /// Its name, as the system reports it.
-    pub name: String,
-    /// Its process ID.
-    pub pid: u32,
-}
-
-impl std::fmt::Display for PortHolder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = crate::model::path::printable(&self.name);
-        write!(f, "{name} (process {})", self.pid)
-    }
-}
-
 /// A port that this process listens on.
 #[derive(Debug)]
 pub struct BoundPort {
@@ -60,7 +47,7 @@ pub struct BoundPort {
     /// The address.
     pub address: std::net::SocketAddr,
     /// The ports that were taken, with the processes that use them.
-    pub passed: Vec<(u16, Option<PortHolder>)>,
+    pub passed: Vec<(u16, Option<String>)>,
 }
 
 /// Listens on `port` of `host`. If `port` is `None`, listens on the first free port from [`DEFAULT`] on.
@@ -115,20 +102,16 @@ fn refused(host: &str, source: io::Error) -> PortError {
 }
 
 async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(host);
-    TcpListener::bind((bare, port)).await
+    TcpListener::bind((bare(host), port)).await
 }
 
-/// Returns the process that listens on a port, if the system reveals it.
-fn holder(port: u16) -> Option<PortHolder> {
+/// Returns the name and ID of the process that listens on a port, if the system reveals it.
+fn holder(port: u16) -> Option<String> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     let texts = tables.iter().filter_map(|table| fs::read_to_string(table).ok());
     let sockets: Vec<String> = texts.flat_map(|text| listening(&text, port)).collect();
     for process in fs::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
         let Ok(files) = fs::read_dir(process.path().join("fd")) else {
@@ -137,10 +120,7 @@ fn holder(port: u16) -> Option<PortHolder> {
         let mut links = files.flatten().filter_map(|file| fs::read_link(file.path()).ok());
         if links.any(|link| sockets.iter().any(|socket| link.as_os_str() == socket.as_str())) {
             let name = fs::read_to_string(process.path().join("comm")).ok()?;
-            return Some(PortHolder {
-                name: name.trim().to_owned(),
-                pid,
-            });
+            return Some(format!("{} (process {pid})", printable(name.trim())));
         }
     }
     None

@@ -83,7 +83,7 @@ impl Snapshot {
     /// Whether a file, an encoding or a redirect is at a path of the docroot.
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
-        self.find(path).is_some() || self.redirect(path).is_some()
+        self.resource(path).is_some() || self.redirect(path).is_some()
     }
 
     /// Returns the redirect at a path of the docroot.
@@ -94,7 +94,7 @@ impl Snapshot {
 
     /// Returns the file or encoding at a path of the docroot.
     #[must_use]
-    pub fn find(&self, path: &str) -> Option<Resource> {
+    pub fn resource(&self, path: &str) -> Option<Resource> {
         let found = |path: &str, encoding| {
             let path = SitePath::new(path).ok()?;
             let file = self.site.file(&path)?.clone();

@@ -1,8 +1,8 @@
 //! Encodings of files: selects the encodings of a file, makes them, and verifies them.
 //!
 //! Pure, but heavy on the processor. Only this module and `decode` use the `brotli` and `flate2` crates. Encoded bytes
-//! must not leave this module as [`Verified`] unless they decode to the original, because a bug of an encoder must
-//! never be published. The same bytes and level give the same encoding on every machine, so nothing here may depend on
+//! must not leave this module unless they decode to the original, because a bug of an encoder must never be published.
+//! The same bytes and level give the same encoding on every machine, so nothing here may depend on
 //! a clock, a name or the features of a processor. `flate2` stays on its `miniz_oxide` backend for that reason.
 //!
 //! Decoding is as strict as the strictest reader: one gzip member, a brotli stream of the standard window, and nothing
@@ -13,10 +13,13 @@ use std::io::{self, Write};
 use brotli::enc::BrotliEncoderParams;
 use flate2::{Compression, GzBuilder};
 
+use crate::config::Encode;
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Encodings, Recipe};
 use crate::model::media;
+use crate::model::path::SitePath;
 use crate::site::decode::decodes_to;
+use crate::site::source::SourceError;
 
 /// Files below this many bytes get no encodings.
 ///
@@ -41,44 +44,6 @@ const WINDOW_GAP: usize = 16;
 
 /// "Unknown" in RFC 1952: the header does not name the operating system.
 const GZIP_OS: u8 = 255;
-
-/// The encodings to make, and their levels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EncodeOptions {
-    /// Brotli's level, 1 to 11; `None` makes no brotli encoding.
-    pub brotli: Option<u8>,
-    /// gzip's level, 1 to 9; `None` makes no gzip encoding.
-    pub gzip: Option<u8>,
-}
-
-impl Default for EncodeOptions {
-    fn default() -> Self {
-        Self {
-            brotli: Some(11),
-            gzip: Some(9),
-        }
-    }
-}
-
-/// Encoded bytes that were decoded again and matched the original.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
-    bytes: Vec<u8>,
-}
-
-impl Verified {
-    /// The encoded bytes.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// Returns the encoded bytes, and drops the proof.
-    #[must_use]
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
-    }
-}
 
 /// Why an encoding could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -109,21 +74,34 @@ pub enum EncodeError {
 
 /// Returns the recipes of the encodings for a file of this type and size.
 #[must_use]
-pub fn encodings_for(media_type: &str, size: u64, options: &EncodeOptions) -> Encodings {
+pub fn encodings_for(media_type: &str, size: u64, levels: Encode) -> Encodings {
     if !(MIN_SIZE..=MAX_SIZE).contains(&size) || !media::compressible(media_type) {
         return Encodings::default();
     }
     Encodings {
-        br: options.brotli.map(Recipe::made),
-        gz: options.gzip.map(Recipe::made),
+        br: levels.brotli.map(Recipe::made),
+        gz: levels.gzip.map(Recipe::made),
     }
 }
 
-/// Encodes bytes at a level; returns `None` if that does not make them smaller.
+/// Encodes the content of a file, as [`encode`] does.
+///
+/// # Errors
+/// [`SourceError::Encoder`].
+pub fn encode_file(path: &SitePath, coding: Coding, level: u8, bytes: &[u8]) -> Result<Option<Vec<u8>>, SourceError> {
+    encode(coding, level, bytes).map_err(|error| SourceError::Encoder {
+        path: path.clone(),
+        coding,
+        detail: error.to_string(),
+    })
+}
+
+/// Encodes bytes at a level, and decodes the result again to compare it with the original. Returns `None` if the bytes
+/// do not get smaller.
 ///
 /// # Errors
 /// [`EncodeError`] if there is no such level or the encoder fails.
-pub fn encode(coding: Coding, level: u8, bytes: &[u8]) -> Result<Option<Verified>, EncodeError> {
+pub fn encode(coding: Coding, level: u8, bytes: &[u8]) -> Result<Option<Vec<u8>>, EncodeError> {
     let failed = |source| EncodeError::Encoder { coding, source };
     let encoded = match (coding, level) {
         (Coding::Brotli, 1..=11) => brotli(level, bytes).map_err(failed)?,
@@ -136,9 +114,10 @@ pub fn encode(coding: Coding, level: u8, bytes: &[u8]) -> Result<Option<Verified
     verify(coding, encoded, bytes).map(Some)
 }
 
-fn verify(coding: Coding, encoded: Vec<u8>, original: &[u8]) -> Result<Verified, EncodeError> {
+/// Returns the encoded bytes if they decode to the original.
+fn verify(coding: Coding, encoded: Vec<u8>, original: &[u8]) -> Result<Vec<u8>, EncodeError> {
     match decodes_to(coding, &encoded[..], original.len() as u64) {
-        Ok((digest, _)) if digest == Digest::of(original) => Ok(Verified { bytes: encoded }),
+        Ok((digest, _)) if digest == Digest::of(original) => Ok(encoded),
         _ => Err(EncodeError::Faulty { coding }),
     }
 }
@@ -209,7 +188,7 @@ mod tests {
     }
 
     fn encoded(coding: Coding, bytes: &[u8]) -> Vec<u8> {
-        encode(coding, best(coding), bytes).unwrap().unwrap().into_bytes()
+        encode(coding, best(coding), bytes).unwrap().unwrap()
     }
 
     #[test]
@@ -218,8 +197,8 @@ mod tests {
         for (coding, levels) in [(Coding::Brotli, 1..=11), (Coding::Gzip, 1..=9)] {
             for level in levels {
                 let made = encode(coding, level, &text).unwrap().unwrap();
-                assert!(made.bytes().len() < text.len() / 2, "{coding} {level}");
-                let decoded = decodes_to(coding, made.bytes(), u64::MAX).unwrap();
+                assert!(made.len() < text.len() / 2, "{coding} {level}");
+                let decoded = decodes_to(coding, &made[..], u64::MAX).unwrap();
                 assert_eq!(decoded, (Digest::of(&text), text.len() as u64), "{coding} {level}");
             }
         }
@@ -272,7 +251,7 @@ mod tests {
         let zeros = vec![0; 50 << 20];
         for coding in Coding::ALL {
             let bomb = encode(coding, 1, &zeros).unwrap().unwrap();
-            let stopped = decodes_to(coding, bomb.bytes(), 1000).unwrap_err();
+            let stopped = decodes_to(coding, &bomb[..], 1000).unwrap_err();
             assert!(matches!(stopped, DecodeError::TooLong { limit: 1000 }), "{stopped}");
         }
     }
@@ -342,7 +321,10 @@ mod tests {
 
     #[test]
     fn recipes_follow_type_size_and_options() {
-        let options = EncodeOptions::default();
+        let levels = Encode {
+            brotli: Some(11),
+            gzip: Some(9),
+        };
         let both = Encodings {
             br: Some(Recipe::made(11)),
             gz: Some(Recipe::made(9)),
@@ -355,9 +337,9 @@ mod tests {
             ("text/html", MAX_SIZE + 1, none),
             ("image/png", 10_000, none),
         ] {
-            assert_eq!(encodings_for(media_type, size, &options), wanted, "{media_type} {size}");
+            assert_eq!(encodings_for(media_type, size, levels), wanted, "{media_type} {size}");
         }
-        let off = EncodeOptions {
+        let off = Encode {
             brotli: None,
             gzip: Some(6),
         };
@@ -365,7 +347,7 @@ mod tests {
             br: None,
             gz: Some(Recipe::made(6)),
         };
-        assert_eq!(encodings_for("text/css", 10_000, &off), wanted);
+        assert_eq!(encodings_for("text/css", 10_000, off), wanted);
     }
 
     /// A reader that returns one byte per read.
@@ -389,8 +371,8 @@ mod tests {
             for coding in Coding::ALL {
                 let level = if fast { 1 } else { 9 };
                 if let Some(made) = encode(coding, level, &bytes).unwrap() {
-                    prop_assert!(made.bytes().len() < bytes.len());
-                    let decoded = decodes_to(coding, made.bytes(), bytes.len() as u64).unwrap();
+                    prop_assert!(made.len() < bytes.len());
+                    let decoded = decodes_to(coding, &made[..], bytes.len() as u64).unwrap();
                     prop_assert_eq!(decoded, (Digest::of(&bytes), bytes.len() as u64));
                 }
             }

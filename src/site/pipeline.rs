@@ -25,7 +25,7 @@ use crate::next::client::Client;
 use crate::rules::{CustomHeaders, PageForm, Redirects, Rules, languages};
 use crate::site::SiteError;
 use crate::site::check::{self, Material, Problem, Searches};
-use crate::site::encode::{EncodeOptions, encodings_for};
+use crate::site::encode::encodings_for;
 use crate::site::fingerprint;
 use crate::site::scan::{self, LeftOut, Scan, ScanOptions};
 use crate::site::source::{Export, Source};
@@ -48,156 +48,11 @@ pub struct Prepared {
     pub missing_chunks: BTreeSet<String>,
 }
 
-/// Prepares the site in the folder `export`: scan, check, fingerprint, manifest.
-///
-/// # Errors
-/// [`SiteError::Scan`], and [`SiteError::Check`] if a finding is an error.
-pub fn prepare(
-    config: &SiteConfig,
-    export: &Path,
-    cache: Option<&Path>,
-    observer: &dyn Observer,
-) -> Result<Prepared, SiteError> {
-    let prepared = prepare_to_judge(config, export, cache, observer)?;
-    if prepared
-        .problems
-        .iter()
-        .any(|problem| problem.severity == Severity::Error)
-    {
-        return Err(SiteError::Check {
-            problems: prepared.problems,
-        });
-    }
-    Ok(prepared)
-}
-
-/// Prepares the site as [`prepare`] does, but returns it whatever the checks find. The caller decides what a finding
-/// leads to, because that depends on the live release.
-///
-/// # Errors
-/// [`SiteError::Scan`].
-pub fn prepare_to_judge(
-    config: &SiteConfig,
-    export: &Path,
-    cache: Option<&Path>,
-    observer: &dyn Observer,
-) -> Result<Prepared, SiteError> {
-    let (scan, cache) = scan_and_recall(config, export, cache, observer)?;
-    let source: Arc<dyn Source> = Arc::new(Export::new(export));
-    let (survey, problems) = find_problems(config, &scan.assets, &*source, cache.as_ref(), observer)?;
-    // Drop the cache before the site is compared and sent: with many pages it takes a lot of memory.
-    let learn = |survey: Survey, rewritten: &[Option<Rewritten>]| {
-        if let Some(mut cache) = cache
-            && cache.learn(&scan.assets, survey, rewritten)
-        {
-            write(&cache, observer);
-        }
-    };
-    finish(config, &scan, source, survey, problems, learn, observer)
-}
-
 /// State kept from one preview of an export to the next, so that only changed files are read again.
 #[derive(Default)]
 pub struct Memory {
     facts: Option<survey::Cache>,
     scan: Option<Arc<Scan>>,
-}
-
-/// The files of an export to scan.
-#[derive(Debug, Clone, Copy)]
-pub enum ScanScope<'a> {
-    /// All files.
-    Whole,
-    /// Only these paths: absolute and below the export. Nothing else has changed since the last scan.
-    Changed(&'a [PathBuf]),
-}
-
-/// Prepares the site for a preview, not for a publish, whatever the checks find. Also returns the scan of the export.
-///
-/// `source` reads the export. `memory` must come from earlier calls with the same site manifest and export.
-///
-/// # Errors
-/// [`SiteError::Scan`] if the export can't be read.
-pub fn preview(
-    config: &SiteConfig,
-    export: &Path,
-    extent: ScanScope<'_>,
-    cache: Option<&Path>,
-    source: Arc<dyn Source>,
-    memory: &mut Memory,
-    observer: &dyn Observer,
-) -> Result<(Prepared, Arc<Scan>), SiteError> {
-    let again = match (extent, &memory.scan) {
-        (ScanScope::Changed(changed), Some(before)) => scan::again(export, before, changed, observer)?,
-        _ => None,
-    };
-    let scan = match again {
-        Some(scan) => scan,
-        None => self::scan(config, export, cache, observer)?,
-    };
-    let scan = Arc::new(scan);
-    memory.scan = Some(Arc::clone(&scan));
-    let is_first = memory.facts.is_none();
-    let facts = memory
-        .facts
-        .get_or_insert_with(|| cache.map_or_else(survey::Cache::default, |folder| survey::Cache::load(folder, export)));
-    let (survey, problems) = find_problems(config, &scan.assets, &*source, Some(facts), observer)?;
-    let learn = |survey: Survey, rewritten: &[Option<Rewritten>]| {
-        // Write the cache only once, for the next start. Files edited afterwards are quick to read again.
-        if facts.learn(&scan.assets, survey, rewritten) && is_first {
-            write(facts, observer);
-        }
-    };
-    let prepared = finish(config, &scan, source, survey, problems, learn, observer)?;
-    Ok((prepared, scan))
-}
-
-/// Makes the site of a surveyed export. `learn` gets the survey, and the result of the fingerprint stage for each file.
-fn finish(
-    config: &SiteConfig,
-    scan: &Scan,
-    source: Arc<dyn Source>,
-    survey: Survey,
-    mut problems: Vec<Problem>,
-    learn: impl FnOnce(Survey, &[Option<Rewritten>]) + Send,
-    observer: &dyn Observer,
-) -> Result<Prepared, SiteError> {
-    let paths: Vec<&str> = published(&scan.assets).map(|asset| asset.path.as_str()).collect();
-    let mut rules = rules(config, survey.client.clone(), paths.iter().copied());
-    let moved = redirects::read(config, &scan.assets, &*source)?;
-    rules.redirects = moved.redirects;
-    let own = headers::read(config, &scan.assets, &*source)?;
-    rules.headers = own.headers;
-    let level = config.check.levels.of(check::headers::NAME);
-    problems.extend(check::headers::problems(&own.bad, level));
-    let (table, addresses) = redirects::table(&rules, &paths);
-    let level = config.check.levels.of(check::redirects::NAME);
-    problems.extend(check::redirects::problems(&moved.bad, &table, &addresses, level));
-    let fingerprint::Site {
-        assets,
-        source,
-        rewritten,
-    } = fingerprint(config, &scan.assets, &survey, source, observer)?;
-    let missing_chunks = survey.missing_chunks();
-    let texts: HashSet<SitePath> = scan
-        .assets
-        .iter()
-        .zip(&survey.facts)
-        .filter(|(_, facts)| facts.is_text)
-        .map(|(asset, _)| asset.path.clone())
-        .collect();
-    let (site, ()) = rayon::join(
-        || manifest(config, assets, &texts, &rules, &table.entries, observer),
-        || learn(survey, &rewritten),
-    );
-    Ok(Prepared {
-        rules,
-        missing_chunks,
-        site,
-        source,
-        problems,
-        left_out: scan.left_out,
-    })
 }
 
 /// Result of inspecting an export, which need not be publishable.
@@ -211,93 +66,331 @@ pub struct Inspected {
     pub unclassified: u64,
 }
 
-/// Inspects the export, whatever the checks find.
-///
-/// # Errors
-/// [`SiteError::Scan`] if the export can't be read.
-pub fn inspect(
-    config: &SiteConfig,
-    export: &Path,
-    cache: Option<&Path>,
-    observer: &dyn Observer,
-) -> Result<Inspected, SiteError> {
-    let (scan, cache) = scan_and_recall(config, export, cache, observer)?;
-    let (survey, problems) = find_problems(config, &scan.assets, &Export::new(export), cache.as_ref(), observer)?;
-    let unread = scan.assets.iter().zip(&survey.facts).flat_map(|(asset, facts)| {
-        let reasons = facts.unclear.iter().chain(&facts.odd);
-        reasons.map(|reason| (asset.path.clone(), reason.to_string()))
-    });
-    let mut unread: Vec<(SitePath, String)> = unread.collect();
-    if config.next.stable_build_id
-        && let Some((path, reason)) = fingerprint::obstacle(&scan.assets, &survey)
-    {
-        unread.push((path.clone(), format!("the build id stays in every file: {reason}")));
+/// The facts about an export, the problems that the checks found in them, and what follows from both.
+struct Checked {
+    survey: Survey,
+    problems: Vec<Problem>,
+    rules: Rules,
+    /// The redirects of the release, by address.
+    redirects: BTreeMap<String, Redirect>,
+}
+
+/// An export on this machine, and how it is turned into a site.
+#[derive(Clone, Copy)]
+pub struct LocalSite<'a> {
+    config: &'a SiteConfig,
+    export: &'a Path,
+    cache: Option<&'a Path>,
+    observer: &'a dyn Observer,
+}
+
+impl<'a> LocalSite<'a> {
+    /// The site in the folder `export`. `cache` is the folder of the caches; without it every file is read.
+    #[must_use]
+    pub fn new(config: &'a SiteConfig, export: &'a Path, cache: Option<&'a Path>, observer: &'a dyn Observer) -> Self {
+        Self {
+            config,
+            export,
+            cache,
+            observer,
+        }
     }
-    let inspected = Inspected {
-        problems,
-        unread,
-        unclassified: survey.facts.iter().map(|facts| u64::from(facts.unclassified)).sum(),
-    };
-    if let Some(mut cache) = cache
-        && cache.learn(&scan.assets, survey, &[])
-    {
-        write(&cache, observer);
+
+    /// Prepares the site: scan, check, fingerprint, manifest.
+    ///
+    /// # Errors
+    /// [`SiteError::Scan`], and [`SiteError::Check`] if a finding is an error.
+    pub fn prepare(self) -> Result<Prepared, SiteError> {
+        let prepared = self.prepare_to_judge()?;
+        let mut severities = prepared.problems.iter().map(|problem| problem.severity);
+        if severities.any(|severity| severity == Severity::Error) {
+            return Err(SiteError::Check {
+                problems: prepared.problems,
+            });
+        }
+        Ok(prepared)
     }
-    Ok(inspected)
-}
 
-/// Scans the export.
-///
-/// # Errors
-/// [`SiteError::Scan`] if the export can't be read.
-pub fn scan(
-    config: &SiteConfig,
-    export: &Path,
-    cache: Option<&Path>,
-    observer: &dyn Observer,
-) -> Result<Scan, SiteError> {
-    let options = ScanOptions {
-        exclude: &globs(&config.publish.exclude)?,
-        cache,
-        now: SystemTime::now(),
-    };
-    Ok(scan::scan(export, &options, observer)?)
-}
+    /// Prepares the site as [`Self::prepare`] does, but returns it whatever the checks find. The caller decides what a
+    /// finding leads to, because that depends on the live release.
+    ///
+    /// # Errors
+    /// [`SiteError::Scan`].
+    pub fn prepare_to_judge(self) -> Result<Prepared, SiteError> {
+        let (scan, cache) = self.scan_and_recall()?;
+        let source: Arc<dyn Source> = Arc::new(Export::new(self.export));
+        let checked = self.find_problems(&scan.assets, &*source, cache.as_ref())?;
+        // Drop the cache before the site is compared and sent: with many pages it takes a lot of memory.
+        let learn = |survey, rewritten: &[_]| self.learn(&scan, cache, survey, rewritten);
+        self.finish(&scan, source, checked, learn)
+    }
 
-/// Scans the export, and loads the cache of facts at the same time.
-fn scan_and_recall(
-    config: &SiteConfig,
-    export: &Path,
-    cache: Option<&Path>,
-    observer: &dyn Observer,
-) -> Result<(Scan, Option<survey::Cache>), SiteError> {
-    let Some(folder) = cache else {
-        return Ok((scan(config, export, None, observer)?, None));
-    };
-    let mut recalled = None;
-    let scanned = rayon::in_place_scope(|scope| {
-        scope.spawn(|_| recalled = Some(survey::Cache::load(folder, export)));
-        scan(config, export, cache, observer)
-    });
-    Ok((scanned?, recalled))
-}
+    /// Whether a problem stops every publish, whatever release is live, so that there is no need to query the host.
+    #[must_use]
+    pub fn stops_always(self, problem: &Problem) -> bool {
+        problem.severity == Severity::Error && (problem.always || self.config.check.known == KnownFindings::Error)
+    }
 
-/// Returns the rules that requests to the site follow, as far as the export determines them.
-///
-/// # Errors
-/// [`SiteError::Scan`] if the export can't be read.
-pub fn served(
-    config: &SiteConfig,
-    export: &Path,
-    cache: Option<&Path>,
-    observer: &dyn Observer,
-) -> Result<Rules, SiteError> {
-    let scan = scan(config, export, cache, observer)?;
-    let client = survey::find_client(&scan.assets, &Export::new(export))?;
-    let mut rules = rules(config, client, published(&scan.assets).map(|asset| asset.path.as_str()));
-    rules.redirects = redirects::read(config, &scan.assets, &Export::new(export))?.redirects;
-    rules.headers = headers::read(config, &scan.assets, &Export::new(export))?.headers;
-    Ok(rules)
+    /// Prepares the site for a preview, not for a publish, whatever the checks find. Also returns the scan of the
+    /// export.
+    ///
+    /// `changed` are the only paths at which something may have changed since the last scan: absolute and below the
+    /// export. `None` if that is not known. `source` reads the export. `memory` must come from earlier calls with the
+    /// same site manifest and export.
+    ///
+    /// # Errors
+    /// [`SiteError::Scan`] if the export can't be read.
+    pub fn preview(
+        self,
+        changed: Option<&[PathBuf]>,
+        source: Arc<dyn Source>,
+        memory: &mut Memory,
+    ) -> Result<(Prepared, Arc<Scan>), SiteError> {
+        let again = match (changed, &memory.scan) {
+            (Some(changed), Some(before)) => scan::again(self.export, before, changed, self.observer)?,
+            _ => None,
+        };
+        let scan = Arc::new(again.map_or_else(|| self.scan(), Ok)?);
+        memory.scan = Some(Arc::clone(&scan));
+        let is_first = memory.facts.is_none();
+        let load = |folder| survey::Cache::load(folder, self.export);
+        let facts = memory
+            .facts
+            .get_or_insert_with(|| self.cache.map(load).unwrap_or_default());
+        let checked = self.find_problems(&scan.assets, &*source, Some(facts))?;
+        let learn = |survey, rewritten: &[_]| {
+            // Write the cache only once, for the next start. Files edited afterwards are quick to read again.
+            if facts.learn(&scan.assets, survey, rewritten) && is_first {
+                self.write(facts);
+            }
+        };
+        let prepared = self.finish(&scan, source, checked, learn)?;
+        Ok((prepared, scan))
+    }
+
+    /// Inspects the export, whatever the checks find.
+    ///
+    /// # Errors
+    /// [`SiteError::Scan`] if the export can't be read.
+    pub fn inspect(self) -> Result<Inspected, SiteError> {
+        let (scan, cache) = self.scan_and_recall()?;
+        let Checked { survey, problems, .. } =
+            self.find_problems(&scan.assets, &Export::new(self.export), cache.as_ref())?;
+        let unread = scan.assets.iter().zip(&survey.facts).flat_map(|(asset, facts)| {
+            let reasons = facts.unclear.iter().chain(&facts.odd);
+            reasons.map(|reason| (asset.path.clone(), reason.to_string()))
+        });
+        let mut unread: Vec<(SitePath, String)> = unread.collect();
+        if self.config.next.stable_build_id
+            && let Some((path, reason)) = fingerprint::obstacle(&scan.assets, &survey)
+        {
+            unread.push((path.clone(), format!("the build id stays in every file: {reason}")));
+        }
+        let unclassified = survey.facts.iter().map(|facts| u64::from(facts.unclassified)).sum();
+        self.learn(&scan, cache, survey, &[]);
+        Ok(Inspected {
+            problems,
+            unread,
+            unclassified,
+        })
+    }
+
+    /// Returns the rules that requests to the site follow, as far as the export determines them.
+    ///
+    /// # Errors
+    /// [`SiteError::Scan`] if the export can't be read.
+    pub fn served(self) -> Result<Rules, SiteError> {
+        let scan = self.scan()?;
+        let source = Export::new(self.export);
+        let client = survey::find_client(&scan.assets, &source)?;
+        let paths = published(&scan.assets).map(|asset| asset.path.as_str());
+        Ok(Rules {
+            redirects: redirects::read(self.config, &scan.assets, &source)?.redirects,
+            headers: headers::read(self.config, &scan.assets, &source)?.headers,
+            ..rules(self.config, client, paths)
+        })
+    }
+
+    fn scan(self) -> Result<Scan, SiteError> {
+        let options = ScanOptions {
+            exclude: &globs(&self.config.publish.exclude)?,
+            cache: self.cache,
+            now: SystemTime::now(),
+        };
+        Ok(scan::scan(self.export, &options, self.observer)?)
+    }
+
+    /// Scans the export, and loads the cache of facts at the same time.
+    fn scan_and_recall(self) -> Result<(Scan, Option<survey::Cache>), SiteError> {
+        let mut recalled = None;
+        let scanned = rayon::in_place_scope(|scope| {
+            if let Some(folder) = self.cache {
+                let recalled = &mut recalled;
+                scope.spawn(move |_| *recalled = Some(survey::Cache::load(folder, self.export)));
+            }
+            self.scan()
+        });
+        Ok((scanned?, recalled))
+    }
+
+    /// Surveys the text files of the export, and runs all checks.
+    fn find_problems(
+        self,
+        assets: &[Asset],
+        source: &dyn Source,
+        cache: Option<&survey::Cache>,
+    ) -> Result<Checked, SiteError> {
+        let config = self.config;
+        // The patterns of a parsed site manifest are valid. A configuration that was made in another way may have
+        // invalid ones.
+        let forbidden = Forbidden::new(&config.check.forbid).map_err(SiteError::patterns)?;
+        let allowed = globs(&config.check.allow)?;
+        let bytes = assets.iter().map(|asset| asset.size).sum();
+        let items = Some(assets.len() as u64);
+        let _running = Running::begin_measured(self.observer, Stage::Check, items, Some(bytes));
+        let options = survey::Options {
+            origin: config.site.url.as_ref().map(WebUrl::as_str),
+            base_path: config.next.base_path.as_deref(),
+            search: Some(&Searches::new(&config.check.levels, &forbidden)),
+            cache,
+            elsewhere: Some(&Elsewhere::new(&config.check.elsewhere).map_err(SiteError::patterns)?),
+        };
+        let survey = survey::survey(assets, source, &options, self.observer)?;
+        let material = Material {
+            assets,
+            survey: &survey,
+            allowed: &allowed,
+            copies: &config.fingerprint.prefix,
+        };
+        let mut problems = check::check(material, &config.check.levels);
+        let moved = redirects::read(config, assets, source)?;
+        let own = headers::read(config, assets, source)?;
+        let paths: Vec<&str> = published(assets).map(|asset| asset.path.as_str()).collect();
+        let rules = Rules {
+            redirects: moved.redirects,
+            headers: own.headers,
+            ..rules(config, survey.client.clone(), paths.iter().copied())
+        };
+        let (table, addresses) = redirects::table(&rules, &paths);
+        let level = config.check.levels.of(check::redirects::NAME);
+        problems.extend(check::redirects::problems(&moved.bad, &table, &addresses, level));
+        let level = config.check.levels.of(check::headers::NAME);
+        problems.extend(check::headers::problems(&own.bad, level));
+        problems.sort();
+        Ok(Checked {
+            survey,
+            problems,
+            rules,
+            redirects: table.entries,
+        })
+    }
+
+    /// Makes the site of a checked export. `learn` gets the survey, and the result of the fingerprint stage for each
+    /// file.
+    fn finish(
+        self,
+        scan: &Scan,
+        source: Arc<dyn Source>,
+        checked: Checked,
+        learn: impl FnOnce(Survey, &[Option<Rewritten>]) + Send,
+    ) -> Result<Prepared, SiteError> {
+        let Checked {
+            survey,
+            problems,
+            rules,
+            redirects,
+        } = checked;
+        let finished = self.fingerprint(&scan.assets, &survey, source)?;
+        let missing_chunks = survey.missing_chunks();
+        let all = scan.assets.iter().zip(&survey.facts);
+        let texts = all.filter(|(_, facts)| facts.is_text);
+        let texts: HashSet<SitePath> = texts.map(|(asset, _)| asset.path.clone()).collect();
+        let (site, ()) = rayon::join(
+            || self.manifest(finished.assets, &texts, &rules, &redirects),
+            || learn(survey, &finished.rewritten),
+        );
+        Ok(Prepared {
+            rules,
+            missing_chunks,
+            site,
+            source: finished.source,
+            problems,
+            left_out: scan.left_out,
+        })
+    }
+
+    fn fingerprint(
+        self,
+        assets: &[Asset],
+        survey: &Survey,
+        source: Arc<dyn Source>,
+    ) -> Result<fingerprint::Site, SiteError> {
+        let _running = Running::begin(self.observer, Stage::Fingerprint);
+        let config = self.config;
+        let include = config.fingerprint.include.as_deref().map(globs).transpose()?;
+        // The type of a copy follows from its extension alone, so files that have a type by path get no fingerprint.
+        let typed = config.types.by_path().iter().map(|own| own.glob().glob().to_owned());
+        let exclude: Vec<String> = config.fingerprint.exclude.iter().cloned().chain(typed).collect();
+        let options = fingerprint::Options {
+            stable_build_id: config.next.stable_build_id,
+            include: include.as_ref(),
+            exclude: &globs(&exclude)?,
+            prefix: &config.fingerprint.prefix,
+            origin: config.site.url.as_ref().map(WebUrl::as_str),
+        };
+        Ok(fingerprint::fingerprint(
+            assets,
+            survey,
+            source,
+            &options,
+            self.observer,
+        )?)
+    }
+
+    /// Makes the manifest. `texts` are the files that contain text although their names do not reveal it.
+    fn manifest(
+        self,
+        assets: Vec<Asset>,
+        texts: &HashSet<SitePath>,
+        rules: &Rules,
+        entries: &BTreeMap<String, Redirect>,
+    ) -> Site {
+        let _running = Running::begin(self.observer, Stage::Manifest);
+        let assets = assets.into_iter().filter(|asset| !settings::is_setting(&asset.path));
+        let files = assets.map(|asset| {
+            let media_type = rules.type_in_manifest(asset.path.as_str());
+            let is_text = media_type == media::UNKNOWN && texts.contains(&asset.path);
+            let compressed_as = if is_text { "text/plain" } else { &media_type };
+            Input {
+                encodings: encodings(&asset, compressed_as, self.config.encode),
+                path: asset.path,
+                digest: asset.digest,
+                size: asset.size,
+                media_type,
+            }
+        });
+        Site::with_redirects(files, entries, &rules.classes)
+    }
+
+    /// Keeps what was learned about the files for the next run.
+    fn learn(self, scan: &Scan, cache: Option<survey::Cache>, survey: Survey, rewritten: &[Option<Rewritten>]) {
+        if let Some(mut cache) = cache
+            && cache.learn(&scan.assets, survey, rewritten)
+        {
+            self.write(&cache);
+        }
+    }
+
+    fn write(self, cache: &survey::Cache) {
+        if let Some(file) = cache.file()
+            && let Err(error) = cache.write()
+        {
+            self.observer.notice(Event::Noted(Note::CacheNotWritten {
+                file: file.to_owned(),
+                reason: error.to_string(),
+            }));
+        }
+    }
 }
 
 /// Returns the rules that requests to a site follow, given the paths of its export and what its pages reveal about the
@@ -325,119 +418,9 @@ fn published(assets: &[Asset]) -> impl Iterator<Item = &Asset> + Clone {
     assets.iter().filter(|asset| !settings::is_setting(&asset.path))
 }
 
-/// Surveys the text files of the export, and runs all checks.
-fn find_problems(
-    config: &SiteConfig,
-    assets: &[Asset],
-    source: &dyn Source,
-    cache: Option<&survey::Cache>,
-    observer: &dyn Observer,
-) -> Result<(Survey, Vec<Problem>), SiteError> {
-    // The patterns of a parsed site manifest are valid. A configuration that was made in another way may have invalid
-    // ones.
-    let forbidden = Forbidden::new(&config.check.forbid).map_err(SiteError::patterns)?;
-    let allowed = globs(&config.check.allow)?;
-    let bytes = assets.iter().map(|asset| asset.size).sum();
-    let items = Some(assets.len() as u64);
-    let _running = Running::begin_measured(observer, Stage::Check, items, Some(bytes));
-    let options = survey::Options {
-        origin: config.site.url.as_ref().map(WebUrl::as_str),
-        base_path: config.next.base_path.as_deref(),
-        search: Some(&Searches::new(&config.check.levels, &forbidden)),
-        cache,
-        elsewhere: Some(&Elsewhere::new(&config.check.elsewhere).map_err(SiteError::patterns)?),
-    };
-    let surveyed = survey::survey(assets, source, &options, observer);
-    let checked = surveyed.map(|survey| {
-        let material = Material {
-            assets,
-            survey: &survey,
-            allowed: &allowed,
-            copies: &config.fingerprint.prefix,
-        };
-        let problems = check::check(material, &config.check.levels);
-        (survey, problems)
-    });
-    Ok(checked?)
-}
-
-/// Writes to the cache what was learned about the files, for the next run.
-fn write(cache: &survey::Cache, observer: &dyn Observer) {
-    if let Some(file) = cache.file()
-        && let Err(error) = cache.write()
-    {
-        observer.notice(Event::Noted(Note::CacheNotWritten {
-            file: file.to_owned(),
-            reason: error.to_string(),
-        }));
-    }
-}
-
-/// Whether a problem stops every publish, whatever release is live, so that there is no need to query the host.
-#[must_use]
-pub fn stops_always(config: &SiteConfig, problem: &Problem) -> bool {
-    problem.severity == Severity::Error && (problem.always || config.check.known == KnownFindings::Error)
-}
-
-fn fingerprint(
-    config: &SiteConfig,
-    assets: &[Asset],
-    survey: &Survey,
-    source: Arc<dyn Source>,
-    observer: &dyn Observer,
-) -> Result<fingerprint::Site, SiteError> {
-    let running = Running::begin(observer, Stage::Fingerprint);
-    let include = config.fingerprint.include.as_deref().map(globs).transpose()?;
-    // The type of a copy follows from its extension alone, so files that have a type by path get no fingerprint.
-    let typed = config.types.by_path().iter().map(|own| own.glob().glob().to_owned());
-    let exclude: Vec<String> = config.fingerprint.exclude.iter().cloned().chain(typed).collect();
-    let options = fingerprint::Options {
-        stable_build_id: config.next.stable_build_id,
-        include: include.as_ref(),
-        exclude: &globs(&exclude)?,
-        prefix: &config.fingerprint.prefix,
-        origin: config.site.url.as_ref().map(WebUrl::as_str),
-    };
-    let site = fingerprint::fingerprint(assets, survey, source, &options, observer);
-    running.end();
-    Ok(site?)
-}
-
-/// Makes the manifest. `texts` are the files that contain text although their names do not reveal it.
-fn manifest(
-    config: &SiteConfig,
-    assets: Vec<Asset>,
-    texts: &HashSet<SitePath>,
-    rules: &Rules,
-    entries: &BTreeMap<String, Redirect>,
-    observer: &dyn Observer,
-) -> Site {
-    let running = Running::begin(observer, Stage::Manifest);
-    let options = EncodeOptions {
-        brotli: config.encode.brotli,
-        gzip: config.encode.gzip,
-    };
-    let assets = assets.into_iter().filter(|asset| !settings::is_setting(&asset.path));
-    let files = assets.map(|asset| {
-        let media_type = rules.type_in_manifest(asset.path.as_str());
-        let is_text = media_type == media::UNKNOWN && texts.contains(&asset.path);
-        let compressed_as = if is_text { "text/plain" } else { &media_type };
-        Input {
-            encodings: encodings(&asset, compressed_as, options),
-            path: asset.path,
-            digest: asset.digest,
-            size: asset.size,
-            media_type,
-        }
-    });
-    let site = Site::with_redirects(files, entries, &rules.classes);
-    running.end();
-    site
-}
-
 /// Returns the encodings of a file. Those that the export contains are used as they are; the others will be made.
-fn encodings(asset: &Asset, media_type: &str, options: EncodeOptions) -> Encodings {
-    let mut encodings = encodings_for(media_type, asset.size, &options);
+fn encodings(asset: &Asset, media_type: &str, levels: config::Encode) -> Encodings {
+    let mut encodings = encodings_for(media_type, asset.size, levels);
     for coding in Coding::ALL {
         if let Some(given) = asset.given.get(coding) {
             encodings.set(coding, Some(Recipe::given(given.digest)));
@@ -483,7 +466,7 @@ mod tests {
         asset
             .given
             .set(Coding::Brotli, crate::model::asset::Given { digest, size: 9 });
-        let encodings = encodings(&asset, "text/javascript", EncodeOptions::default());
+        let encodings = encodings(&asset, "text/javascript", config("").encode);
         assert_eq!(encodings.br, Some(Recipe::given(digest)));
         assert_eq!(encodings.gz, Some(Recipe::made(9)));
     }
@@ -502,7 +485,10 @@ mod tests {
             ("shown/a.bin", &words),
         ]);
         let config = config("[types]\n\"shown/*.bin\" = \"text/x-shown\"\n");
-        let site = prepare(&config, folder.path(), None, &Silent).unwrap().site;
+        let site = LocalSite::new(&config, folder.path(), None, &Silent)
+            .prepare()
+            .unwrap()
+            .site;
         let of = |path: &str| {
             let (_, file) = site.all_files().find(|(known, _)| known.as_str() == path).unwrap();
             (file.encodings.br.is_some(), file.media_type.to_string())
@@ -524,7 +510,7 @@ mod tests {
             ("a/B.txt", "x"),
             ("a/b.txt", "x"),
         ]);
-        let prepared = |text: &str| prepare(&config(text), folder.path(), None, &Silent);
+        let prepared = |text: &str| LocalSite::new(&config(text), folder.path(), None, &Silent).prepare();
         assert!(matches!(prepared(""), Err(SiteError::Check { .. })));
         assert!(prepared("[check]\nallow = [\"a/**\"]").is_ok());
         assert!(prepared("[check]\ncase = \"warn\"").is_ok_and(|site| !site.problems.is_empty()));
@@ -553,10 +539,9 @@ mod tests {
             path: &SitePath,
             digest: Digest,
             size: u64,
-            piece: usize,
             take: &mut dyn FnMut(Vec<u8>) -> bool,
         ) -> Result<(), crate::site::source::SourceError> {
-            self.export.read_pieces(path, digest, size, piece, take)
+            self.export.read_pieces(path, digest, size, take)
         }
 
         fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, crate::site::source::SourceError> {
@@ -586,29 +571,13 @@ mod tests {
         let mut prepared = || {
             source.read.lock().unwrap().clear();
             let reader: Arc<dyn Source> = Arc::<CountingExport>::clone(&source);
-            let (prepared, _) = preview(
-                &config,
-                folder.path(),
-                ScanScope::Whole,
-                None,
-                reader,
-                &mut memory,
-                &Silent,
-            )
-            .unwrap();
-            let (anew, _) = preview(
-                &config,
-                folder.path(),
-                ScanScope::Whole,
-                None,
-                Arc::new(Export::new(folder.path())),
-                &mut Memory::default(),
-                &Silent,
-            )
-            .unwrap();
+            let site = LocalSite::new(&config, folder.path(), None, &Silent);
+            let (prepared, _) = site.preview(None, reader, &mut memory).unwrap();
+            let export = Arc::new(Export::new(folder.path()));
+            let (again, _) = site.preview(None, export, &mut Memory::default()).unwrap();
             assert_eq!(
                 (prepared.site.root, &prepared.problems),
-                (anew.site.root, &anew.problems)
+                (again.site.root, &again.problems)
             );
             let mut read = source.read.lock().unwrap().clone();
             // `find_client` reads the first page on every run.
@@ -639,7 +608,7 @@ mod tests {
     fn what_is_excluded_is_not_in_the_site() {
         let folder = export(&[("index.html", "x"), ("404.html", "x"), ("draft.html", "x")]);
         let config = config("[publish]\nexclude = [\"draft.html\"]");
-        let prepared = prepare(&config, folder.path(), None, &Silent).unwrap();
+        let prepared = LocalSite::new(&config, folder.path(), None, &Silent).prepare().unwrap();
         assert_eq!((prepared.site.files, prepared.left_out.excluded), (2, 1));
     }
 }

@@ -25,7 +25,7 @@ use crate::model::event::{Event, Observer, Running, Stage};
 use crate::model::manifest::Site;
 use crate::model::path::{SitePath, printable};
 use crate::model::tree::{Entry, File, Tree};
-use crate::site::encode::encode;
+use crate::site::encode::encode_file;
 use crate::site::source::{Source, SourceError};
 
 /// The folder of documents, which marks a folder as a build of this program.
@@ -94,10 +94,8 @@ pub fn build(site: &Site, source: &dyn Source, out: &Path, observer: &dyn Observ
     let growing = beside(out, "new")?;
     // Remove what an earlier run with the same process ID left behind.
     remove(&growing)?;
-    let files: Vec<(SitePath, &File)> = site.all_files().collect();
     let running = Running::begin_measured(observer, Stage::Encode, Some(site.files), Some(site.bytes));
-    let written =
-        write_all(site, source, &files, &growing, observer).and_then(|()| take_place(&growing, out, replaces));
+    let written = write_all(site, source, &growing, observer).and_then(|()| take_place(&growing, out, replaces));
     running.end();
     if written.is_err() {
         let _ = fs::remove_dir_all(&growing);
@@ -283,13 +281,7 @@ fn is_alive(process: i32) -> bool {
     known.is_none_or(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
-fn write_all(
-    site: &Site,
-    source: &dyn Source,
-    files: &[(SitePath, &File)],
-    growing: &Path,
-    observer: &dyn Observer,
-) -> Result<(), BuildError> {
+fn write_all(site: &Site, source: &dyn Source, growing: &Path, observer: &dyn Observer) -> Result<(), BuildError> {
     // Make the folder of documents first: it is how leftovers of a killed run are recognized.
     let documents = growing.join(DOCUMENTS);
     fs::create_dir_all(&documents).map_err(failed("make", &documents))?;
@@ -297,6 +289,7 @@ fn write_all(
         let folder = growing.join(path.as_str());
         fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
     }
+    let files: Vec<(SitePath, &File)> = site.all_files().collect();
     files.par_iter().try_for_each(|(path, file)| {
         write_file(source, path, file, growing)?;
         observer.notice(Event::Progressed {
@@ -332,25 +325,17 @@ fn encoded(
     bytes: &[u8],
     coding: Coding,
     recipe: Recipe,
-) -> Result<Option<Vec<u8>>, BuildError> {
+) -> Result<Option<Vec<u8>>, SourceError> {
     match recipe {
         Recipe::Given { .. } => {
             let given = source.read_given(path, coding)?;
             if Recipe::given(Digest::of(&given)) == recipe {
                 Ok(Some(given))
             } else {
-                Err(SourceError::Changed { path: path.clone() }.into())
+                Err(SourceError::Changed { path: path.clone() })
             }
         }
-        Recipe::Made { level, .. } => match encode(coding, level, bytes) {
-            Ok(made) => Ok(made.map(crate::site::encode::Verified::into_bytes)),
-            Err(error) => Err(SourceError::Encoder {
-                path: path.clone(),
-                coding,
-                detail: error.to_string(),
-            }
-            .into()),
-        },
+        Recipe::Made { level, .. } => encode_file(path, coding, level, bytes),
     }
 }
 
@@ -393,14 +378,16 @@ mod tests {
     use super::*;
     use crate::config::parse;
     use crate::model::event::Silent;
-    use crate::site::pipeline::prepare;
+    use crate::site::pipeline::LocalSite;
 
     fn built(out: &Path) -> Result<Built, BuildError> {
         let export = tempfile::tempdir().unwrap();
         for (name, text) in [("index.html", "x".repeat(2000)), ("404.html", "gone".to_owned())] {
             fs::write(export.path().join(name), text).unwrap();
         }
-        let site = prepare(&parse("").unwrap().config, export.path(), None, &Silent).unwrap();
+        let site = LocalSite::new(&parse("").unwrap().config, export.path(), None, &Silent)
+            .prepare()
+            .unwrap();
         build(&site.site, &*site.source, out, &Silent)
     }
 

@@ -46,6 +46,19 @@ pub enum SourceError {
     },
 }
 
+impl SourceError {
+    /// Returns a function from the error that the system reported for a file.
+    fn unreadable(path: &SitePath) -> impl Fn(std::io::Error) -> Self {
+        |source| Self::Unreadable {
+            path: path.clone(),
+            source,
+        }
+    }
+}
+
+/// The length of the pieces in which a file is read, in bytes.
+pub const PIECE: usize = 256 * 1024;
+
 /// Where the content of a site comes from.
 pub trait Source: Send + Sync {
     /// Reads a complete file.
@@ -54,8 +67,8 @@ pub trait Source: Send + Sync {
     /// [`SourceError::Unreadable`], and [`SourceError::Changed`] if the content does not have this digest and size.
     fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError>;
 
-    /// Reads a file in pieces, for as long as `take` returns `true`. The default implementation reads the complete file
-    /// into memory. Implementations that do not need to, override it.
+    /// Reads a file in pieces of [`PIECE`], for as long as `take` returns `true`. The default implementation reads the
+    /// complete file into memory. Implementations that do not need to, override it.
     ///
     /// # Errors
     /// As for [`Self::read`]. A change may be detected only after the last piece, and not at all if `take` ends the
@@ -65,10 +78,9 @@ pub trait Source: Send + Sync {
         path: &SitePath,
         digest: Digest,
         size: u64,
-        piece: usize,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), SourceError> {
-        in_pieces(&self.read(path, digest, size)?, piece, take);
+        in_pieces(&self.read(path, digest, size)?, take);
         Ok(())
     }
 
@@ -79,13 +91,9 @@ pub trait Source: Send + Sync {
     fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError>;
 }
 
-/// Passes bytes in memory to `take` in pieces of this size, for as long as it returns `true`.
-pub fn in_pieces(bytes: &[u8], piece: usize, take: &mut dyn FnMut(Vec<u8>) -> bool) {
-    for part in bytes.chunks(piece.max(1)) {
-        if !take(part.to_vec()) {
-            return;
-        }
-    }
+/// Passes bytes in memory to `take` in pieces, for as long as it returns `true`.
+pub fn in_pieces(bytes: &[u8], take: &mut dyn FnMut(Vec<u8>) -> bool) {
+    bytes.chunks(PIECE).all(|piece| take(piece.to_vec()));
 }
 
 /// Returns the bytes if they are those that the scan saw.
@@ -116,25 +124,18 @@ impl Export {
     }
 
     fn open(&self, path: &SitePath, name: &str) -> Result<File, SourceError> {
-        File::open(self.folder.join(name)).map_err(|source| SourceError::Unreadable {
-            path: path.clone(),
-            source,
-        })
+        File::open(self.folder.join(name)).map_err(SourceError::unreadable(path))
     }
 }
 
 impl Source for Export {
     fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError> {
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-        let unreadable = |source| SourceError::Unreadable {
-            path: path.clone(),
-            source,
-        };
         // One byte more than expected is enough to detect that the file grew.
         self.open(path, path.as_str())?
             .take(size + 1)
             .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
+            .map_err(SourceError::unreadable(path))?;
         unchanged(bytes, path, digest, size)
     }
 
@@ -143,23 +144,16 @@ impl Source for Export {
         path: &SitePath,
         digest: Digest,
         size: u64,
-        piece: usize,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), SourceError> {
         let mut file = self.open(path, path.as_str())?;
         let mut hasher = Hasher::new();
         loop {
-            let mut bytes = Vec::with_capacity(piece);
-            let read = (&mut file).take(piece as u64).read_to_end(&mut bytes);
-            read.map_err(|source| SourceError::Unreadable {
-                path: path.clone(),
-                source,
-            })?;
-            if bytes.is_empty() {
-                break;
-            }
+            let mut bytes = Vec::with_capacity(PIECE);
+            let read = (&mut file).take(PIECE as u64).read_to_end(&mut bytes);
+            read.map_err(SourceError::unreadable(path))?;
             hasher.update(&bytes);
-            if hasher.length() > size {
+            if bytes.is_empty() || hasher.length() > size {
                 break;
             }
             if !take(bytes) {
@@ -175,13 +169,9 @@ impl Source for Export {
 
     fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError> {
         let mut bytes = Vec::new();
-        let unreadable = |source| SourceError::Unreadable {
-            path: path.clone(),
-            source,
-        };
         self.open(path, &coding.beside(path.as_str()))?
             .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
+            .map_err(SourceError::unreadable(path))?;
         Ok(bytes)
     }
 }

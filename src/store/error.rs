@@ -295,13 +295,16 @@ impl std::fmt::Display for StorePath {
 }
 
 impl StoreError {
+    /// Something in the store that can't be parsed, or that is missing.
+    pub(crate) fn damaged(host: String, path: impl Into<String>, detail: impl Into<String>) -> Self {
+        let (path, detail) = (path.into(), detail.into());
+        Self::Damaged { host, path, detail }
+    }
+
     /// The error for a few trees that were arranged to look like endless folders or files.
     pub(crate) fn endless(host: String, root: Digest) -> Self {
-        Self::Damaged {
-            host,
-            path: layout::manifest(root),
-            detail: "it leads to more folders or files than any web server could serve".to_owned(),
-        }
+        let detail = "it leads to more folders or files than any web server could serve";
+        Self::damaged(host, layout::manifest(root), detail)
     }
 }
 

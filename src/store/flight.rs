@@ -6,7 +6,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use crate::host::{Answer, Answers, Attr, Op, Refusal, Space};
+use crate::host::{Answer, Answers, Attr, Handle, Op, Refusal, RefusalKind, Reply, Space};
 
 /// The answer to `ReadLink`.
 pub enum Text {}
@@ -80,7 +80,7 @@ impl Flight {
     /// Renames a path.
     pub fn rename(&mut self, from: impl Into<String>, to: impl Into<String>) -> Ticket<Done> {
         let (from, to) = (from.into(), to.into());
-        self.ticket(Op::Rename { from, to })
+        self.ticket(Op::rename(from, to))
     }
 
     /// Adds any operation.
@@ -121,12 +121,12 @@ impl Landed {
 
     /// The answer as the host gave it.
     #[must_use]
-    pub fn answer<K>(&self, ticket: Ticket<K>) -> Option<&Result<Answer, Refusal>> {
+    pub fn answer<K>(&self, ticket: Ticket<K>) -> Option<&Reply> {
         self.0.get(ticket.at)
     }
 
     /// The answers to operations that were added together.
-    pub fn all(&self, tickets: &Tickets) -> &[Result<Answer, Refusal>] {
+    pub fn all(&self, tickets: &Tickets) -> &[Reply] {
         let end = tickets.0.end.min(self.0.len());
         &self.0[tickets.0.start.min(end)..end]
     }
@@ -146,10 +146,7 @@ impl Landed {
     /// The entries of a folder; `None` if it could not be listed.
     #[must_use]
     pub fn names(&self, ticket: Ticket<Names>) -> Option<&[(String, Attr)]> {
-        match self.answer(ticket)? {
-            Ok(Answer::Names(names)) => Some(names),
-            _ => None,
-        }
+        self.answer(ticket)?.names()
     }
 
     /// How much free space there is; `None` if the host does not report it.
@@ -166,12 +163,6 @@ impl Landed {
     pub fn is_done<K>(&self, ticket: Ticket<K>) -> bool {
         self.answer(ticket).is_some_and(Read::done)
     }
-
-    /// The refusal, if the operation was refused.
-    #[must_use]
-    pub fn refusal<K>(&self, ticket: Ticket<K>) -> Option<&Refusal> {
-        self.answer(ticket)?.refusal()
-    }
 }
 
 /// Reads one answer of a flight. An answer of another kind reads as `None`.
@@ -180,13 +171,26 @@ pub trait Read {
     fn text(&self) -> Option<String>;
     /// The attributes at a path; `None` if they could not be read.
     fn attr(&self) -> Option<Attr>;
+    /// The entries of a folder; `None` if it could not be listed.
+    fn names(&self) -> Option<&[(String, Attr)]>;
+    /// The file that was opened; `None` if it could not be.
+    fn opened(&self) -> Option<Handle>;
     /// Whether the operation succeeded.
     fn done(&self) -> bool;
     /// The refusal, if the operation was refused.
     fn refusal(&self) -> Option<&Refusal>;
+    /// The refusal, unless it means that the path, or a folder on it, does not exist.
+    fn unexpected_refusal(&self) -> Option<&Refusal> {
+        self.refusal().filter(|refusal| refusal.kind != RefusalKind::NotFound)
+    }
+    /// Whether the operation was refused because the path, or a folder on it, does not exist.
+    fn is_gone(&self) -> bool {
+        self.refusal()
+            .is_some_and(|refusal| refusal.kind == RefusalKind::NotFound)
+    }
 }
 
-impl Read for Result<Answer, Refusal> {
+impl Read for Reply {
     fn text(&self) -> Option<String> {
         match self {
             Ok(Answer::Text(text)) => Some(text.clone()),
@@ -197,6 +201,20 @@ impl Read for Result<Answer, Refusal> {
     fn attr(&self) -> Option<Attr> {
         match self {
             Ok(Answer::Attr(attr)) => Some(*attr),
+            _ => None,
+        }
+    }
+
+    fn names(&self) -> Option<&[(String, Attr)]> {
+        match self {
+            Ok(Answer::Names(names)) => Some(names),
+            _ => None,
+        }
+    }
+
+    fn opened(&self) -> Option<Handle> {
+        match self {
+            Ok(Answer::Opened(handle)) => Some(*handle),
             _ => None,
         }
     }
@@ -235,7 +253,7 @@ mod tests {
         ]);
         assert_eq!(landed.text(link).as_deref(), Some("releases/1"));
         assert_eq!(landed.all(&many).len(), 2);
-        assert_eq!(landed.refusal(moved), Some(&refusal));
+        assert_eq!(landed.answer(moved).and_then(Read::refusal), Some(&refusal));
         assert!(!landed.is_done(moved));
     }
 
@@ -246,6 +264,6 @@ mod tests {
         let many = flight.extend([Op::Lstat("a".to_owned())]);
         let landed = Landed::new(Vec::new());
         assert_eq!(landed.text(link), None);
-        assert!(landed.all(&many).is_empty() && landed.refusal(link).is_none());
+        assert!(landed.all(&many).is_empty() && landed.answer(link).is_none());
     }
 }

@@ -8,6 +8,8 @@
 //! This is the only module that changes a store. It reaches the host only through [`crate::host::Host`]. It must not
 //! depend on the live site or the network.
 
+pub mod attempt_error;
+pub mod content;
 mod error;
 pub mod flight;
 pub mod open;

@@ -45,12 +45,8 @@ pub(crate) async fn find_after_loss(
         if Some(&id) == before {
             return Ok(None);
         }
-        let documents = open::documents(session, &[id]).await?;
-        next = documents
-            .into_iter()
-            .flatten()
-            .next()
-            .and_then(|document| document.previous);
+        let document = open::document(session, &id).await?;
+        next = document.and_then(|document| document.previous);
     }
     Ok(None)
 }

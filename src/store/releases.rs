@@ -2,17 +2,20 @@
 //!
 //! Only reads.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
-use crate::host::{Answer, Kind, Op, RefusalKind, Time};
+use crate::host::{Kind, Op, Time};
 use crate::model::layout;
 use crate::model::manifest::{self, Changes};
+use crate::model::path::printable;
 use crate::model::release::{Hold, Owner, ReleaseDocument, ReleaseId, RunId};
 use crate::store::Error;
+use crate::store::StoreError;
+use crate::store::flight::Read;
 use crate::store::open;
 use crate::store::pending_purges::Delivery;
-use crate::store::plan::HostFacts;
-use crate::store::refusal::explain;
+use crate::store::plan::{HostFacts, HostQuestion};
+use crate::store::refusal::done_or_gone;
 use crate::store::session::Session;
 use crate::store::staging::read_owner;
 
@@ -63,7 +66,7 @@ pub async fn resolve(session: &Session, wanted: &str) -> Result<ReleaseId, Error
     match candidates.len() {
         1 => Ok(candidates.remove(0)),
         0 => Err(Error::NoSuchRelease {
-            wanted: crate::model::path::printable(wanted),
+            wanted: printable(wanted),
             there,
         }),
         _ => Err(Error::AmbiguousRelease {
@@ -89,13 +92,8 @@ pub async fn steps_back(session: &Session, from: &ReleaseId, steps: u32) -> Resu
             there: step,
         };
         loop {
-            let documents = open::documents(session, std::slice::from_ref(&at)).await?;
-            let Some(previous) = documents
-                .into_iter()
-                .flatten()
-                .next()
-                .and_then(|document| document.previous)
-            else {
+            let document = open::document(session, &at).await?;
+            let Some(previous) = document.and_then(|document| document.previous) else {
                 return Err(too_few());
             };
             // A circular history was written by another program.
@@ -130,28 +128,23 @@ pub async fn diff(session: &Session, from: &ReleaseId, to: &ReleaseId) -> Result
     };
     let mut facts = HostFacts::default();
     loop {
-        let known = |digest| facts.manifests.get(&digest).and_then(Option::as_ref);
+        let known = |digest| facts.manifest(digest);
         match manifest::diff(Some(from_root), Some(to_root), &known) {
             Ok(changes) => return Ok(changes),
             Err(unknown) => {
                 let before = facts.manifests.values().flatten().count();
-                let questions: BTreeSet<crate::store::plan::HostQuestion> = unknown
-                    .into_iter()
-                    .map(crate::store::plan::HostQuestion::Manifest)
-                    .collect();
-                let first = questions.iter().next().cloned();
+                let path = unknown
+                    .first()
+                    .copied()
+                    .map_or(layout::MANIFESTS.to_owned(), layout::manifest);
+                let questions = unknown.into_iter().map(HostQuestion::Manifest).collect();
                 open::ask(session, &mut facts, &questions).await?;
                 if facts.manifests.values().flatten().count() == before {
-                    let path = match first {
-                        Some(crate::store::plan::HostQuestion::Manifest(digest)) => layout::manifest(digest),
-                        _ => layout::MANIFESTS.to_owned(),
-                    };
-                    let detail = "the manifest is missing or does not read".to_owned();
-                    return Err(crate::store::StoreError::Damaged {
-                        host: session.host_name(),
+                    return Err(StoreError::damaged(
+                        session.host_name(),
                         path,
-                        detail,
-                    }
+                        "the manifest is missing or does not read",
+                    )
                     .into());
                 }
             }
@@ -213,11 +206,7 @@ pub async fn status(session: &Session) -> Result<Status, Error> {
     }
     status.releases = open::releases(session).await?.len() as u64;
     if let Some(live) = &store_state.current {
-        status.document = open::documents(session, std::slice::from_ref(live))
-            .await?
-            .into_iter()
-            .flatten()
-            .next();
+        status.document = open::document(session, live).await?;
     }
     let folders = (0..=u8::MAX).map(layout::object_folder);
     for (_, attr) in list_folders(session, folders.collect()).await? {
@@ -225,17 +214,17 @@ pub async fn status(session: &Session) -> Result<Status, Error> {
             status.bytes_stored = status.bytes_stored.saturating_add(attr.size);
         }
     }
-    status.pool = count_files_below(session, layout::POOL).await?;
-    let answers = session.flight(vec![Op::List(layout::LOCK.to_owned())]).await?;
-    if let Some(Ok(Answer::Names(names))) = answers.into_iter().next()
-        && let Some((name, _)) = names.into_iter().next()
-    {
+    let (pool, _) = files_below(session, layout::POOL).await?;
+    let encoded = |path: &str| path.ends_with(".br") || path.ends_with(".gz");
+    status.pool = pool.iter().filter(|path| !encoded(path)).count() as u64;
+    let names = session.ask(Op::List(layout::LOCK.to_owned())).await?;
+    if let Some((name, _)) = names.names().and_then(<[_]>::first) {
         let owner = match name.parse::<RunId>() {
             Ok(run) => read_owner(session, &run).await?,
             Err(_) => None,
         };
         status.lock = Some(Lock {
-            name: crate::model::path::printable(&name),
+            name: printable(name),
             owner,
         });
     }
@@ -251,19 +240,14 @@ pub(crate) async fn list_folders(
     folders: Vec<String>,
 ) -> Result<Vec<(String, crate::host::Attr)>, Error> {
     let answers = session.flight(folders.iter().cloned().map(Op::List).collect()).await?;
-    let mut all = Vec::new();
-    for (folder, answer) in folders.iter().zip(answers) {
-        match answer {
-            Ok(Answer::Names(names)) => {
-                all.extend(names.into_iter().map(|(name, attr)| (format!("{folder}/{name}"), attr)));
-            }
-            Err(refusal) if refusal.kind != RefusalKind::NotFound => {
-                return Err(explain(session, &refusal).await.into());
-            }
-            _ => {}
-        }
-    }
-    Ok(all)
+    done_or_gone(session, &answers).await?;
+    let listed = folders.iter().zip(&answers).flat_map(|(folder, answer)| {
+        let names = answer.names().unwrap_or_default();
+        names
+            .iter()
+            .map(move |(name, attr)| (format!("{folder}/{name}"), *attr))
+    });
+    Ok(listed.collect())
 }
 
 /// Returns every file below a folder, with paths below the docroot, and every folder, parents before children. Symlinks
@@ -286,10 +270,4 @@ pub(crate) async fn files_below(session: &Session, folder: &str) -> Result<(Vec<
         }
     }
     Ok((files, folders))
-}
-
-async fn count_files_below(session: &Session, folder: &str) -> Result<u64, Error> {
-    let (files, _) = files_below(session, folder).await?;
-    let encoded = |path: &str| path.ends_with(".br") || path.ends_with(".gz");
-    Ok(files.iter().filter(|path| !encoded(path)).count() as u64)
 }

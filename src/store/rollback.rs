@@ -5,18 +5,18 @@
 
 use std::time::Duration;
 
-use crate::host::{Answer, HostError, Op, Refusal, RefusalKind};
+use crate::host::{HostError, Op, Reply};
 use crate::model::event::{Event, Observer};
 use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseId, RunId};
 use crate::store::Error;
 use crate::store::StoreError;
-use crate::store::flight::{Attributes, Done, Flight, Landed, Read, Text, Ticket};
+use crate::store::flight::{Attributes, Done, Flight, Read, Text, Ticket};
 use crate::store::open::{self, LockOps, OpenOptions, StoreState};
 use crate::store::pending_purges::{Delivery, Paid};
 use crate::store::plan::HostFacts;
 use crate::store::recovery::find_after_loss;
-use crate::store::refusal::explain;
+use crate::store::refusal::{all_done, done_or_gone};
 use crate::store::releases;
 use crate::store::session::Session;
 use crate::store::signing::AllowedSigners;
@@ -75,15 +75,24 @@ pub async fn rollback(
         Destination::Steps(1) => store_state.former.clone(),
         _ => None,
     };
-    let way_back = WayBack {
-        session,
-        options,
-        store_state: &store_state,
-        live: &live,
-        observer,
+    let take = async |to: &ReleaseId| {
+        if let Some(signers) = &options.signers {
+            signers.insist(session, to).await?;
+        }
+        let change = LockedChange::Swap {
+            to: to.clone(),
+            from: live.clone(),
+            hold: options.hold.clone(),
+            owes: options.purges,
+        };
+        let waiting = Waiting {
+            patience: options.wait,
+            observer,
+        };
+        change_under_lock(session, &change, &store_state, waiting).await
     };
     let taken = match known {
-        Some(former) => match way_back.take(&former).await {
+        Some(former) => match take(&former).await {
             Ok(()) => Some(former),
             // That release was pruned. One further back may still exist.
             Err(Error::NoSuchRelease { .. }) => None,
@@ -101,7 +110,7 @@ pub async fn rollback(
         if release == live {
             return Err(Error::AlreadyLive { release });
         }
-        way_back.take(&release).await?;
+        take(&release).await?;
         release
     };
     session.note_live(Some(release.clone()));
@@ -112,34 +121,6 @@ pub async fn rollback(
         release,
         previous: live,
     })
-}
-
-/// Context of a rollback from the live release.
-struct WayBack<'a> {
-    session: &'a Session,
-    options: &'a Options,
-    store_state: &'a StoreState,
-    live: &'a ReleaseId,
-    observer: &'a dyn Observer,
-}
-
-impl WayBack<'_> {
-    async fn take(&self, to: &ReleaseId) -> Result<(), Error> {
-        if let Some(signers) = &self.options.signers {
-            signers.insist(self.session, to).await?;
-        }
-        let change = LockedChange::Swap {
-            to: to.clone(),
-            from: self.live.clone(),
-            hold: self.options.hold.clone(),
-            owes: self.options.purges,
-        };
-        let waiting = Waiting {
-            patience: self.options.wait,
-            observer: self.observer,
-        };
-        change_under_lock(self.session, &change, self.store_state, waiting).await
-    }
 }
 
 /// Stops publishing to this target. Every publish then reports the reason.
@@ -275,23 +256,16 @@ async fn attempt(
         ..OpenOptions::default()
     };
     let entered = open::open_store(session, staging_dir, &along, &mut facts).await?;
-    let (before, answers) = if change.tells_time() {
-        let LockOps { staged, held } = change.locking(staging_dir, &entered.store_state, who);
-        let count = staged.len();
-        let mut ops = staged;
-        ops.push(staging_dir.acquire());
-        ops.extend(held);
-        let mut answers = session.flight(ops).await?;
-        let locking = answers.split_off(count.min(answers.len()));
-        staging_dir.took_lock(locking.first());
-        all_done(session, &answers).await?;
-        (&entered.store_state, locking)
-    } else {
-        (known, entered.locking)
-    };
     let held = change.held(staging_dir);
-    let answers = staging::take_lock(session, staging_dir, answers, held.flight.ops(), waiting).await?;
-    let answers = Landed::new(answers);
+    let ops = held.flight.ops();
+    let (before, answers) = if change.tells_time() {
+        let staged = change.locking(staging_dir, &entered.store_state, who).staged;
+        let answers = staging::stage_and_lock(session, staging_dir, staged, ops, waiting).await?;
+        (&entered.store_state, answers)
+    } else {
+        let answers = staging::take_lock(session, staging_dir, entered.locking, ops, waiting).await?;
+        (known, answers)
+    };
     staging_dir.keep_last(answers.answer(held.last));
     let ours = next_generation(before, staging_dir.run());
     let (found, entered) = (answers.answer(held.generation), before.generation.as_ref());
@@ -306,7 +280,7 @@ async fn attempt(
     };
     let mut ops = change.ops(staging_dir, &found)?;
     for written in std::iter::once(held.moved).chain(held.left) {
-        all_done(session, answers.answer(written).map_or(&[], std::slice::from_ref)).await?;
+        all_done(session, answers.answer(written)).await?;
     }
     // The swap can't be guarded by a symlink that leads nowhere, such as `hold`. So a hold, which must exist before the
     // swap, is awaited.
@@ -321,7 +295,7 @@ async fn attempt(
     let last = flight.extend(last);
     flight.extend(staging_dir.leave_synced());
     let answers = session.send(flight).await?;
-    all_done(session, answers.all(&last)).await
+    Ok(all_done(session, answers.all(&last)).await?)
 }
 
 /// The first operations of the holder of the lock, with the tickets for their answers.
@@ -353,22 +327,10 @@ struct UnderLock {
 
 /// Returns what is known of the delivery to visitors. A record that can't be read is an error: if it counted as absent,
 /// its content would be lost.
-async fn delivery_of(session: &Session, answer: Option<&Result<Answer, Refusal>>) -> Result<Delivery, Error> {
-    if let Some(refusal) = answer.and_then(Read::refusal)
-        && refusal.kind != RefusalKind::NotFound
-    {
-        return Err(explain(session, refusal).await.into());
-    }
+async fn delivery_of(session: &Session, answer: Option<&Reply>) -> Result<Delivery, Error> {
+    done_or_gone(session, answer).await?;
     let text = answer.and_then(Read::text);
     Ok(text.map(|text| Delivery::read(&text)).unwrap_or_default())
-}
-
-async fn all_done(session: &Session, answers: &[Result<Answer, Refusal>]) -> Result<(), Error> {
-    let refusal = answers.iter().find_map(Read::refusal);
-    match refusal {
-        Some(refusal) => Err(explain(session, refusal).await.into()),
-        None => Ok(()),
-    }
 }
 
 /// Returns the generation that names this run as the last one that changed anything. It keeps the store's clock, which
@@ -467,19 +429,13 @@ impl LockedChange {
     fn ops(&self, staging_dir: &mut StagingDir, found: &UnderLock) -> Result<Vec<Op>, Error> {
         let mut ops = Vec::new();
         if self.reason().is_some() {
-            ops.push(Op::Rename {
-                from: staging_dir.path_holding("hold"),
-                to: layout::HOLD.to_owned(),
-            });
+            ops.push(Op::rename(staging_dir.path_holding("hold"), layout::HOLD));
         }
         let note = self.note(found, &staging_dir.run().clone());
         let current = found.current.as_ref();
         let noting = |staging_dir: &mut StagingDir, note: Delivery| {
             let made = staging_dir.symlink("delivery", note.text());
-            let rename = Op::Rename {
-                from: staging_dir.path_holding("delivery"),
-                to: layout::DELIVERY.to_owned(),
-            };
+            let rename = Op::rename(staging_dir.path_holding("delivery"), layout::DELIVERY);
             staging_dir.moved_out("delivery");
             [made, rename]
         };
@@ -487,13 +443,7 @@ impl LockedChange {
             Self::Hold { .. } => {}
             Self::Note { of, .. } if current != Some(of) => {}
             Self::Note { .. } => ops.extend(note.into_iter().flat_map(|note| noting(staging_dir, note))),
-            Self::Resume => {
-                ops.push(Op::Rename {
-                    from: layout::HOLD.to_owned(),
-                    to: staging_dir.path_holding("trash/hold"),
-                });
-                ops.push(Op::RemoveFile(staging_dir.path_holding("trash/hold")));
-            }
+            Self::Resume => ops.extend(staging_dir.take_away(layout::HOLD)),
             Self::Swap { to, from, .. } => {
                 if current != Some(from) {
                     return Err(Error::ConcurrentPublish { by: current.cloned() });

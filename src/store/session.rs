@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::host::{Answers, Connect, Counted, Counts, Host, HostError, Op, refuse_impossible_names};
+use crate::host::{Answers, Connect, Counted, Counts, Host, HostError, Op, Reply, refuse_impossible_names};
 use crate::model::event::{Event, Note, Observer, Silent};
 use crate::model::release::{Owner, ReleaseId, RunId};
 use crate::store::flight::{Flight, Landed};
@@ -284,6 +284,15 @@ impl Session {
     /// [`HostError`] if the connection can't be made or is lost.
     pub async fn send(&self, flight: Flight) -> Result<Landed, HostError> {
         Ok(Landed::new(self.flight(flight.into_ops()).await?))
+    }
+
+    /// Sends one operation. See [`Session::flight`].
+    ///
+    /// # Errors
+    /// [`HostError`] if the connection can't be made or is lost.
+    pub async fn ask(&self, op: Op) -> Result<Reply, HostError> {
+        let reply = self.flight(vec![op]).await?.pop();
+        reply.ok_or_else(|| self.lost("it did not answer".to_owned()))
     }
 
     /// Sends operations over the connection. Connects if there is none.

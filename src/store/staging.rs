@@ -12,13 +12,13 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::host::{Answer, Answers, Handle, HostError, Op, Refusal, RefusalKind, Time};
+use crate::host::{Answers, Handle, HostError, Op, Refusal, RefusalKind, Reply, Time};
 use crate::model::digest::Digest;
 use crate::model::event::{Event, Note, Observer};
 use crate::model::layout;
 use crate::model::release::{Generation, Owner, RunId};
-use crate::store::flight::{Done, Flight, Read, Text, Ticket};
-use crate::store::refusal::explain;
+use crate::store::flight::{Done, Flight, Landed, Read, Text, Ticket};
+use crate::store::refusal::{all_done, done_or_gone, explain};
 use crate::store::session::Session;
 use crate::store::{Error, LockError};
 
@@ -49,19 +49,8 @@ pub struct StagingDir {
     moved: HashMap<String, usize>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Litter {
-    File(String),
-    Folder(String),
-}
-
-impl Litter {
-    fn name(&self) -> &str {
-        match self {
-            Self::File(name) | Self::Folder(name) => name,
-        }
-    }
-}
+/// A name in the staging directory, and the operation that removes it from there.
+type Litter = (fn(String) -> Op, String);
 
 /// The folders of every staging directory: temporary files, trees, additions to the pool, the trash.
 const FOLDERS: [&str; 4] = ["f", "t", "p", "trash"];
@@ -128,22 +117,19 @@ impl StagingDir {
 
     /// Makes a folder in the staging directory.
     pub fn folder(&mut self, name: &str) -> Op {
-        self.litter.push(Litter::Folder(name.to_owned()));
+        self.litter.push((Op::RemoveFolder, name.to_owned()));
         Op::MakeFolder(self.path(name))
     }
 
     /// Makes a symlink in the staging directory.
     pub fn symlink(&mut self, name: &str, text: String) -> Op {
-        self.litter.push(Litter::File(name.to_owned()));
-        Op::Symlink {
-            text,
-            at: self.path(name),
-        }
+        self.litter_file(name);
+        Op::symlink(text, self.path(name))
     }
 
     /// Notes that there may be a file of this name in the staging directory.
     pub(crate) fn litter_file(&mut self, name: &str) {
-        self.litter.push(Litter::File(name.to_owned()));
+        self.litter.push((Op::RemoveFile, name.to_owned()));
     }
 
     /// Notes that a name was moved out and needs no cleaning up.
@@ -157,7 +143,9 @@ impl StagingDir {
     pub fn new_temps(&mut self, count: usize) -> Vec<String> {
         let names: Vec<String> = (self.temps..).map(temp_name).take(count).collect();
         self.temps += u32::try_from(count).unwrap_or(u32::MAX);
-        self.litter.extend(names.iter().cloned().map(Litter::File));
+        for name in &names {
+            self.litter_file(name);
+        }
         names
     }
 
@@ -176,13 +164,11 @@ impl StagingDir {
     }
 
     /// Reads the answers to the last `answers.len()` operations of [`Self::open_temps`].
-    pub fn keep_opened(&mut self, answers: &[Result<Answer, Refusal>]) {
+    pub fn keep_opened(&mut self, answers: &[Reply]) {
         let first = self.temps - u32::try_from(answers.len()).unwrap_or(self.temps);
-        for (number, answer) in (first..).zip(answers) {
-            if let Ok(Answer::Opened(handle)) = answer {
-                self.free.push((number, *handle));
-            }
-        }
+        let opened = (first..).zip(answers.iter().map(Read::opened));
+        self.free
+            .extend(opened.filter_map(|(number, handle)| Some((number, handle?))));
     }
 
     /// Returns how many temporary files are open and unused.
@@ -230,9 +216,9 @@ impl StagingDir {
     }
 
     /// Takes the answer to [`Self::open_last`]. If the host refused the file, the run does not wait for the disk.
-    pub fn keep_last(&mut self, answer: Option<&Result<Answer, Refusal>>) {
-        if let Some(Ok(Answer::Opened(handle))) = answer {
-            self.last = Some(*handle);
+    pub fn keep_last(&mut self, answer: Option<&Reply>) {
+        self.last = answer.and_then(Read::opened);
+        if self.last.is_some() {
             self.litter_file("last");
         }
     }
@@ -244,18 +230,21 @@ impl StagingDir {
         self.leave_behind(last.map(|handle| Op::Finish { handle, mtime: 0 }))
     }
 
+    /// Takes a file away, once the lock is held. As every change under the lock, it depends on the staging directory.
+    pub fn take_away(&self, path: impl Into<String>) -> [Op; 2] {
+        let away = self.path_holding("trash/away");
+        [Op::rename(path, away.clone()), Op::RemoveFile(away)]
+    }
+
     /// Acquires the lock: succeeds for one run at a time.
     #[must_use]
     pub fn acquire(&self) -> Op {
-        Op::Rename {
-            from: layout::preparing(&self.run),
-            to: layout::LOCK.to_owned(),
-        }
+        Op::rename(layout::preparing(&self.run), layout::LOCK)
     }
 
     /// Notes whether the lock was acquired, by the answer to [`Self::acquire`]. The caller must call this before it
     /// looks at any other answer of the flight: a lock that was acquired must be released, whatever else went wrong.
-    pub fn took_lock(&mut self, answer: Option<&Result<Answer, Refusal>>) {
+    pub fn took_lock(&mut self, answer: Option<&Reply>) {
         self.holding |= answer.is_some_and(Read::done);
     }
 
@@ -276,15 +265,9 @@ impl StagingDir {
     #[must_use]
     pub fn let_go(&self) -> Op {
         if self.holding {
-            Op::Rename {
-                from: layout::workshop_holding(&self.run),
-                to: layout::workshop_stale(&self.run),
-            }
+            Op::rename(layout::workshop_holding(&self.run), layout::workshop_stale(&self.run))
         } else {
-            Op::Rename {
-                from: layout::preparing(&self.run),
-                to: layout::preparing_stale(&self.run),
-            }
+            Op::rename(layout::preparing(&self.run), layout::preparing_stale(&self.run))
         }
     }
 
@@ -302,11 +285,8 @@ impl StagingDir {
             .iter()
             .enumerate()
             .rev()
-            .filter(|(place, litter)| self.moved.get(litter.name()).is_none_or(|moved| moved <= place))
-            .map(|(_, litter)| match litter {
-                Litter::File(name) => Op::RemoveFile(format!("{at}/{name}")),
-                Litter::Folder(name) => Op::RemoveFolder(format!("{at}/{name}")),
-            })
+            .filter(|(place, (_, name))| self.moved.get(name).is_none_or(|moved| moved <= place))
+            .map(|(_, (remove, name))| remove(format!("{at}/{name}")))
             .collect();
         ops.push(Op::RemoveFolder(at));
         if !self.holding {
@@ -341,14 +321,8 @@ fn temp_name(number: u32) -> String {
 #[must_use]
 pub fn fence(run: &RunId) -> Vec<Op> {
     vec![
-        Op::Rename {
-            from: layout::preparing(run),
-            to: layout::preparing_stale(run),
-        },
-        Op::Rename {
-            from: layout::workshop_holding(run),
-            to: layout::workshop_stale(run),
-        },
+        Op::rename(layout::preparing(run), layout::preparing_stale(run)),
+        Op::rename(layout::workshop_holding(run), layout::workshop_stale(run)),
     ]
 }
 
@@ -375,12 +349,7 @@ pub async fn wait_for_lock(
         let own = flight.lstat(layout::workshop_preparing(staging_dir.run()));
         let answers = session.send(flight).await?;
         // A lock that can't be read is not a free lock.
-        if let Some(refusal) = answers
-            .refusal(lock)
-            .filter(|refusal| refusal.kind != RefusalKind::NotFound)
-        {
-            return Err(explain(session, refusal).await.into());
-        }
+        done_or_gone(session, answers.answer(lock)).await?;
         let names = answers.names(lock).unwrap_or_default().to_vec();
         let now = answers.attr(own).map_or(0, |attr| attr.mtime);
         let Some((name, attr)) = names.into_iter().next() else {
@@ -457,7 +426,7 @@ pub async fn take_lock(
     first: Answers,
     held: &[Op],
     waiting: Waiting<'_>,
-) -> Result<Answers, Error> {
+) -> Result<Landed, Error> {
     let mut answers = first;
     let began = Instant::now();
     let mut is_told = false;
@@ -465,7 +434,7 @@ pub async fn take_lock(
     while !answers.first().is_some_and(Read::done) {
         // The rename fails if the lock is not empty. "Not found" means that the staging directory itself is gone, and
         // waiting would not bring it back.
-        if answers.first().is_some_and(is_gone) {
+        if answers.first().is_some_and(Read::is_gone) {
             return Err(LockError::Fenced.into());
         }
         // A missing permission is not contention, nor is a lock that is refused repeatedly although it is seen to be
@@ -496,17 +465,35 @@ pub async fn take_lock(
     }
     staging_dir.took_lock(answers.first());
     staging_dir.moved_out("gen");
-    Ok(answers.split_off(1))
+    Ok(Landed::new(answers.split_off(1)))
+}
+
+/// Sends `staged`, takes the lock, and sends `held` after it, see [`take_lock`].
+///
+/// # Errors
+/// As [`take_lock`], and [`Error::Store`] if the host refuses an operation of `staged`.
+pub async fn stage_and_lock(
+    session: &Session,
+    staging_dir: &mut StagingDir,
+    staged: Vec<Op>,
+    held: &[Op],
+    waiting: Waiting<'_>,
+) -> Result<Landed, Error> {
+    let mut flight = Flight::default();
+    let staged = flight.extend(staged);
+    let locking = [staging_dir.acquire()].into_iter();
+    let locking = flight.extend(locking.chain(held.iter().cloned()));
+    let answers = session.send(flight).await?;
+    let locking = answers.all(&locking).to_vec();
+    staging_dir.took_lock(locking.first());
+    all_done(session, answers.all(&staged)).await?;
+    take_lock(session, staging_dir, locking, held, waiting).await
 }
 
 /// Steals the lock of a dead holder. Returns the refusal, if the host refuses.
 async fn steal_lock(session: &Session, holder: &RunId) -> Result<Option<Refusal>, HostError> {
-    let steal = Op::Rename {
-        from: layout::workshop_holding(holder),
-        to: layout::workshop_stale(holder),
-    };
-    let answers = session.flight(vec![steal]).await?;
-    let refusal = answers.first().and_then(Read::refusal).cloned();
+    let steal = Op::rename(layout::workshop_holding(holder), layout::workshop_stale(holder));
+    let refusal = session.ask(steal).await?.refusal().cloned();
     if refusal.is_none() {
         tokio::time::sleep(session.pace().after_robbery).await;
     }
@@ -524,7 +511,7 @@ async fn steal_lock(session: &Session, holder: &RunId) -> Result<Option<Refusal>
 pub async fn keep_clock(
     session: &Session,
     staging_dir: &mut StagingDir,
-    found: Option<&Result<Answer, Refusal>>,
+    found: Option<&Reply>,
     entered: Option<&Generation>,
     ours: &Generation,
 ) -> Result<bool, HostError> {
@@ -540,10 +527,7 @@ pub async fn keep_clock(
     };
     let ops = vec![
         staging_dir.symlink("clock", both.to_string()),
-        Op::Rename {
-            from: staging_dir.path_holding("clock"),
-            to: layout::GENERATION.to_owned(),
-        },
+        Op::rename(staging_dir.path_holding("clock"), layout::GENERATION),
     ];
     session.flight(ops).await?;
     Ok(true)
@@ -555,11 +539,8 @@ pub async fn keep_clock(
 /// [`HostError`] if the connection is lost.
 pub async fn read_owner(session: &Session, holder: &RunId) -> Result<Option<Owner>, HostError> {
     let path = format!("{}/owner", layout::workshop_holding(holder));
-    let answers = session.flight(vec![Op::ReadLink(path)]).await?;
-    Ok(answers
-        .first()
-        .and_then(Read::text)
-        .and_then(|text| serde_json::from_str(&text).ok()))
+    let text = session.ask(Op::ReadLink(path)).await?.text();
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 /// Removes a folder on the host and everything below it, in flights of bounded size. Never follows a symlink. Returns
@@ -578,8 +559,7 @@ pub async fn remove_below(session: &Session, path: &str) -> Result<u64, HostErro
         let answers = session.flight(now.iter().cloned().map(Op::List).collect()).await?;
         let mut files = Vec::new();
         for (folder, answer) in now.iter().zip(answers) {
-            let Ok(Answer::Names(names)) = answer else { continue };
-            for (name, attr) in names {
+            for (name, attr) in answer.names().unwrap_or_default() {
                 let at = format!("{folder}/{name}");
                 if attr.kind == crate::host::Kind::Folder {
                     folders.push(at.clone());
@@ -598,14 +578,6 @@ pub async fn remove_below(session: &Session, path: &str) -> Result<u64, HostErro
 
 fn count_done(answers: &Answers) -> u64 {
     answers.iter().filter(|answer| answer.done()).count() as u64
-}
-
-/// Whether a refusal means that the path, or a folder on it, does not exist.
-#[must_use]
-pub fn is_gone(answer: &Result<Answer, Refusal>) -> bool {
-    answer
-        .refusal()
-        .is_some_and(|refusal| refusal.kind == RefusalKind::NotFound)
 }
 
 /// Releases the lock and cleans up. What can't be cleaned up now is left to prune.

@@ -23,10 +23,7 @@ pub fn commit_ops(plan: &Plan, release: &ReleaseId, staging_dir: &mut StagingDir
     };
     for (index, tree) in plan.trees.iter().enumerate() {
         let from = guard(before, staging_dir.path_holding(&tree_name(index)));
-        ops.push(Op::Rename {
-            from,
-            to: layout::tree(tree.digest),
-        });
+        ops.push(Op::rename(from, layout::tree(tree.digest)));
         staging_dir.moved_out(&tree_name(index));
         before = Some(tree.digest);
         // In a long flight this shows that the holder is alive.
@@ -35,10 +32,8 @@ pub fn commit_ops(plan: &Plan, release: &ReleaseId, staging_dir: &mut StagingDir
         }
     }
     let root = Some(plan.root);
-    ops.push(Op::Rename {
-        from: guard(root, staging_dir.path_holding("rel")),
-        to: layout::release(release),
-    });
+    let from = guard(root, staging_dir.path_holding("rel"));
+    ops.push(Op::rename(from, layout::release(release)));
     ops.push(swap(release, staging_dir));
     ops
 }
@@ -47,8 +42,6 @@ pub fn commit_ops(plan: &Plan, release: &ReleaseId, staging_dir: &mut StagingDir
 /// through the release.
 #[must_use]
 pub fn swap(release: &ReleaseId, staging_dir: &StagingDir) -> Op {
-    Op::Rename {
-        from: layout::guarded_by_release(release, &staging_dir.path_holding("cur")),
-        to: layout::CURRENT.to_owned(),
-    }
+    let from = layout::guarded_by_release(release, &staging_dir.path_holding("cur"));
+    Op::rename(from, layout::CURRENT)
 }

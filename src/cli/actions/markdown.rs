@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use syntax_publish::model::release::ReleaseId;
 use syntax_publish::model::severity::Severity;
 use syntax_publish::site::check::Problem;
 
@@ -12,6 +13,7 @@ use super::SummaryInput;
 use crate::cli::format::{bytes, count};
 use crate::cli::json;
 use crate::cli::pages::mark;
+use crate::cli::problems::{level, name, totals};
 
 /// Maximum number of rows in a table. The runner rejects summaries larger than 1 MiB.
 const ROWS: usize = 100;
@@ -72,35 +74,18 @@ fn findings(problems: &[Problem]) -> String {
     if problems.is_empty() {
         return String::new();
     }
-    let number = |severity| problems.iter().filter(|problem| problem.severity == severity).count() as u64;
     let mut text = format!(
-        "\n#### {}, {}\n\n| | file | line | check | |\n|---|---|--:|---|---|\n",
-        count(number(Severity::Error), "error"),
-        count(number(Severity::Warning), "warning"),
+        "\n#### {}\n\n| | file | line | check | |\n|---|---|--:|---|---|\n",
+        totals(problems)
     );
     // Errors come first, so that what blocks a publish is always among the rows shown.
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
     let others = problems.iter().filter(|problem| problem.severity != Severity::Error);
     for problem in errors.chain(others).take(ROWS) {
         let line = problem.line.map_or_else(String::new, |line| line.to_string());
-        let path = if problem.path.is_root() {
-            "the export"
-        } else {
-            problem.path.as_str()
-        };
-        let _ = writeln!(
-            text,
-            "| {} | {} | {line} | {} | {}<br>{} |",
-            if problem.known.is_some() {
-                "known"
-            } else {
-                problem.severity.name()
-            },
-            code(path),
-            problem.check,
-            code(&problem.message),
-            code(&problem.hint),
-        );
+        let (level, path, check) = (level(problem), code(name(&problem.path)), problem.check);
+        let (message, hint) = (code(&problem.message), code(&problem.hint));
+        let _ = writeln!(text, "| {level} | {path} | {line} | {check} | {message}<br>{hint} |");
     }
     if let Some(more) = problems.len().checked_sub(ROWS).filter(|more| *more > 0) {
         let _ = writeln!(text, "| | and {more} more | | | |");
@@ -120,47 +105,30 @@ pub fn checked(problems: &[Problem]) -> String {
 /// Summary of a publish.
 pub fn published(told: &SummaryInput<'_>) -> String {
     let value = told.value;
-    let release = value
-        .release
-        .as_ref()
-        .map_or_else(String::new, |release| code(release.as_str()));
+    let id = |release: &ReleaseId| code(release.as_str());
+    let release = value.release.as_ref().map_or_else(String::new, id);
     let target = code(told.target);
-    let undelivered = not_delivered(value.error.as_ref());
+    let (undelivered, findings) = (not_delivered(value.error.as_ref()), findings(&value.problems));
     if !value.swapped {
-        return format!(
-            "### Nothing to publish to {target}\n\n{release} is already live.\n{undelivered}{}",
-            findings(told.problems)
-        );
+        return format!("### Nothing to publish to {target}\n\n{release} is already live.\n{undelivered}{findings}");
     }
     let mut rows = vec![("release", release)];
-    rows.extend(
-        value
-            .previous
-            .iter()
-            .map(|previous| ("before", code(previous.as_str()))),
-    );
+    rows.extend(value.previous.as_ref().map(|previous| ("before", id(previous))));
     rows.extend(told.commit.map(|commit| ("commit", code(commit))));
     let sent = format!("{} in {:.1} s", bytes(value.bytes_sent), value.seconds);
     rows.extend([("changes", counts(told)), ("uploaded", sent)]);
     if value.previous.is_some() {
         rows.push(("undo", code(told.next)));
     }
-    format!(
-        "### Published to {target}\n\n{}{undelivered}{}{}",
-        facts(&rows),
-        changes(told),
-        findings(told.problems)
-    )
+    let (facts, changes) = (facts(&rows), changes(told));
+    format!("### Published to {target}\n\n{facts}{undelivered}{changes}{findings}")
 }
 
 /// Formats the error that keeps visitors from getting a release that is live on the host.
 fn not_delivered(error: Option<&json::FailedBody>) -> String {
     error.map_or_else(String::new, |error| {
-        format!(
-            "\n#### Not verified\n\n{}<br>{}\n",
-            code(&error.message),
-            code(&error.hint)
-        )
+        let (message, hint) = (code(&error.message), code(&error.hint));
+        format!("\n#### Not verified\n\n{message}<br>{hint}\n")
     })
 }
 
@@ -168,10 +136,8 @@ fn not_delivered(error: Option<&json::FailedBody>) -> String {
 pub fn planned(told: &SummaryInput<'_>) -> String {
     let value = told.value;
     let sent = format!("at most {} before compression", bytes(value.bytes_sent));
-    let live = value
-        .previous
-        .as_ref()
-        .map_or_else(|| "nothing yet".to_owned(), |live| code(live.as_str()));
+    let live = value.previous.as_ref();
+    let live = live.map_or_else(|| "nothing yet".to_owned(), |live| code(live.as_str()));
     let rows = [
         ("live now", live),
         ("changes", counts(told)),
@@ -183,7 +149,7 @@ pub fn planned(told: &SummaryInput<'_>) -> String {
         code(told.target),
         facts(&rows),
         changes(told),
-        findings(told.problems)
+        findings(&value.problems)
     )
 }
 
@@ -243,6 +209,17 @@ mod tests {
                 change("b.png", ChangeKind::Added, 10),
             ],
         };
+        let problems = [Problem {
+            path: SitePath::new("a.html").unwrap(),
+            line: Some(7),
+            severity: Severity::Warning,
+            check: "links",
+            message: "no page".to_owned(),
+            hint: "fix".to_owned(),
+            fault: None,
+            always: false,
+            known: None,
+        }];
         let value = json::Publish {
             release: Some("20261127-120000-abcdef".parse().unwrap()),
             previous: Some("20261126-120000-abcdef".parse().unwrap()),
@@ -250,30 +227,18 @@ mod tests {
             objects_sent: 3,
             bytes_sent: 1024,
             seconds: 1.25,
+            problems: problems.to_vec(),
             ..json::Publish::counting(&changes, 12)
         };
-        let problems = [Problem {
-            path: SitePath::new("a.html").unwrap(),
-            line: Some(7),
-            severity: Severity::Warning,
-            check: "links",
-            message: "no page".to_owned(),
-            hint: "mend".to_owned(),
-            fault: None,
-            always: false,
-            known: None,
-        }];
         let config = config::parse("").unwrap().config;
         let rules = pipeline::rules(&config, Client::default(), std::iter::empty());
         let grouped = grouped(&changes, &rules, &|_| false);
         let told = SummaryInput {
             value: &value,
-            changes: &changes,
             grouped: &grouped,
             target: "web",
             commit: Some("abc"),
             next: "syntax-publish rollback",
-            problems: &problems,
         };
         insta::assert_snapshot!(published(&told), @"
         ### Published to <code>web</code>
@@ -300,7 +265,7 @@ mod tests {
 
         | | file | line | check | |
         |---|---|--:|---|---|
-        | warning | <code>a.html</code> | 7 | links | <code>no page</code><br><code>mend</code> |
+        | warning | <code>a.html</code> | 7 | links | <code>no page</code><br><code>fix</code> |
         ");
     }
 

@@ -11,8 +11,8 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use syntax_publish::model::manifest::Changes;
 use syntax_publish::model::path::printable;
+use syntax_publish::model::release::ReleaseId;
 use syntax_publish::model::severity::Severity;
 use syntax_publish::site::check::Problem;
 
@@ -20,7 +20,7 @@ use super::failure::Failure;
 use super::pages::Grouped;
 use super::screen::Screen;
 use super::site::Workplace;
-use super::{json, report, screen};
+use super::{json, problems, report, screen};
 
 /// The number of annotations of one kind that the runner shows for a step. It drops the rest.
 const SHOWN: usize = 10;
@@ -38,22 +38,19 @@ pub struct Actions {
 /// What a publish or a plan did or would do, as input for the summary.
 pub struct SummaryInput<'a> {
     pub value: &'a json::Publish,
-    pub changes: &'a Changes,
     pub grouped: &'a Grouped,
     pub target: &'a str,
     pub commit: Option<&'a str>,
     /// The commands that undo it, or carry it out.
     pub next: &'a str,
-    pub problems: &'a [Problem],
 }
 
 impl Actions {
     /// Returns the step that this run belongs to, or `None` outside of GitHub Actions.
     pub fn here(screen: &Screen) -> Option<Self> {
         let named = |name: &str| {
-            std::env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
+            let value = std::env::var_os(name).filter(|value| !value.is_empty());
+            value.map(PathBuf::from)
         };
         if std::env::var_os("GITHUB_ACTIONS").is_none_or(|value| value != "true") {
             return None;
@@ -101,24 +98,26 @@ impl Actions {
     }
 
     /// Reports a publish.
-    pub fn published(&self, told: &SummaryInput<'_>) {
+    pub fn published(&self, told: &SummaryInput<'_>, workplace: &Workplace) {
+        self.annotate(&told.value.problems, workplace);
         mark_undelivered(told.value.error.as_ref());
         self.summarize(&markdown::published(told));
-        self.tell(told.value.release.as_ref().map(ToString::to_string), told.value.swapped);
+        self.tell(told.value.release.as_ref(), told.value.swapped);
     }
 
     /// Reports a plan.
-    pub fn planned(&self, told: &SummaryInput<'_>) {
+    pub fn planned(&self, told: &SummaryInput<'_>, workplace: &Workplace) {
+        self.annotate(&told.value.problems, workplace);
         self.summarize(&markdown::planned(told));
-        let changes = !told.changes.list.is_empty();
-        self.tell(told.value.previous.as_ref().map(ToString::to_string), changes);
+        let has_changes = told.value.changes.as_ref().is_some_and(|changes| !changes.is_empty());
+        self.tell(told.value.previous.as_ref(), has_changes);
     }
 
     /// Reports a rollback.
     pub fn rolled_back(&self, value: &json::RolledBack, target: &str, undo: &str, hold: Option<&str>) {
         mark_undelivered(value.error.as_ref());
         self.summarize(&markdown::rolled_back(value, target, undo, hold));
-        self.tell(Some(value.release.to_string()), true);
+        self.tell(Some(&value.release), true);
     }
 
     /// Reports a failure of any command. `live` describes the live release.
@@ -129,12 +128,10 @@ impl Actions {
     }
 
     /// Writes the step outputs.
-    fn tell(&self, release: Option<String>, changed: bool) {
-        let release = release.unwrap_or_default();
-        self.append(
-            self.output.as_deref(),
-            &format!("release={release}\nchanged={changed}\n"),
-        );
+    fn tell(&self, release: Option<&ReleaseId>, changed: bool) {
+        let release = release.map_or("", ReleaseId::as_str);
+        let text = format!("release={release}\nchanged={changed}\n");
+        self.append(self.output.as_deref(), &text);
     }
 
     fn summarize(&self, text: &str) {
@@ -170,23 +167,17 @@ fn mark(text: &str) {
 fn source_of(path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<String> {
     let stem = path.strip_suffix(".html")?;
     let page = stem.strip_suffix("/index").unwrap_or(stem);
-    let page = if page == "index" { "" } else { page };
-    let below = |folder: &str, name: &str| match page {
-        "" => format!("{folder}/{name}"),
-        page => format!("{folder}/{page}/{name}"),
+    let page = if page == "index" {
+        String::new()
+    } else {
+        format!("/{page}")
     };
-    let beside = |folder: &str| match page {
-        "" => format!("{folder}/index"),
-        page => format!("{folder}/{page}"),
-    };
-    let stems = ["app", "src/app"]
-        .map(|folder| below(folder, "page"))
-        .into_iter()
-        .chain(
-            ["pages", "src/pages", "content", "src/content"]
-                .into_iter()
-                .flat_map(|folder| [beside(folder), below(folder, "index")]),
-        );
+    // The page of a folder is a file in it, or for the Pages Router also one beside it.
+    let beside = if page.is_empty() { "/index" } else { page.as_str() };
+    let app = ["app", "src/app"].map(|folder| format!("{folder}{page}/page"));
+    let pages = ["pages", "src/pages", "content", "src/content"];
+    let pages = pages.map(|folder| [format!("{folder}{beside}"), format!("{folder}{page}/index")]);
+    let stems = app.into_iter().chain(pages.into_iter().flatten());
     stems
         .flat_map(|stem| ["tsx", "jsx", "mdx", "md", "ts", "js"].map(|end| format!("{stem}.{end}")))
         .find(|file| is_file(file))
@@ -194,20 +185,10 @@ fn source_of(path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<String> {
 
 /// Formats a finding as a command for the runner.
 fn annotation(problem: &Problem, file: &str) -> String {
-    let kind = problem.severity.name();
+    let (kind, file, title) = (problem.severity.name(), property(file), property(problem.check));
     // The line number refers to the file of the export.
-    let line = problem.line.map_or_else(String::new, |line| format!(":{line}"));
-    let path = if problem.path.is_root() {
-        "the export"
-    } else {
-        problem.path.as_str()
-    };
-    format!(
-        "::{kind} file={},title={}::{}",
-        property(file),
-        property(problem.check),
-        data(&format!("{path}{line}: {}: {}", problem.message, problem.hint)),
-    )
+    let text = format!("{}: {}: {}", problems::place(problem), problem.message, problem.hint);
+    format!("::{kind} file={file},title={title}::{}", data(&text))
 }
 
 /// Escapes the text after the second `::` of a command.
@@ -233,7 +214,7 @@ mod tests {
             severity: Severity::Error,
             check: "links",
             message: message.to_owned(),
-            hint: "mend it".to_owned(),
+            hint: "fix it".to_owned(),
             fault: None,
             always: false,
             known: None,
@@ -245,12 +226,12 @@ mod tests {
         let found = problem("a.html", Some(3), "no page /b");
         assert_eq!(
             annotation(&found, "app/a/page.mdx"),
-            "::error file=app/a/page.mdx,title=links::a.html:3: no page /b: mend it"
+            "::error file=app/a/page.mdx,title=links::a.html:3: no page /b: fix it"
         );
         let found = problem("a.html", None, "x");
         assert_eq!(
             annotation(&found, "site-manifest.toml"),
-            "::error file=site-manifest.toml,title=links::a.html: x: mend it"
+            "::error file=site-manifest.toml,title=links::a.html: x: fix it"
         );
     }
 
@@ -259,7 +240,7 @@ mod tests {
         let found = problem("a.html", Some(1), "100% of it\r\n::set-env name=PATH::/tmp");
         assert_eq!(
             annotation(&found, "out/a,b:c%\n::error::x.html"),
-            "::error file=out/a%2Cb%3Ac%25%0A%3A%3Aerror%3A%3Ax.html,title=links::a.html:1: 100%25 of it%0D%0A::set-env name=PATH::/tmp: mend it"
+            "::error file=out/a%2Cb%3Ac%25%0A%3A%3Aerror%3A%3Ax.html,title=links::a.html:1: 100%25 of it%0D%0A::set-env name=PATH::/tmp: fix it"
         );
     }
 

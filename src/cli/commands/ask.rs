@@ -4,47 +4,36 @@ use std::path::{Path, PathBuf};
 
 use syntax_publish::config::KnownFindings;
 use syntax_publish::model::encoding::Recipe;
-use syntax_publish::model::manifest::Changes;
 use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::release::ReleaseId;
 use syntax_publish::model::severity::Severity;
 use syntax_publish::next::client::Client;
-use syntax_publish::site::SiteError;
-use syntax_publish::site::check::Problem;
 use syntax_publish::site::check::known::{self, Findings, FindingsBaseline, Reference};
 use syntax_publish::site::pipeline;
 use syntax_publish::site::plain_folder;
-use syntax_publish::site::scan::ScanError;
-use syntax_publish::store::Error;
-use syntax_publish::store::StoreError;
-use syntax_publish::store::open;
 use syntax_publish::store::plan::{self, Plan};
-use syntax_publish::store::publish;
-use syntax_publish::store::publish::Judged;
-use syntax_publish::store::releases;
+use syntax_publish::store::publish::{self, Judged};
 use syntax_publish::store::session::Session;
+use syntax_publish::store::{Error, StoreError, open, releases};
 
 use super::doctor::above;
 use super::{Judge, Run};
-use crate::cli::args::again;
-use crate::cli::args::{Check, Nginx};
+use crate::cli::actions::SummaryInput;
+use crate::cli::args::{Check, Nginx, Publish, again};
 use crate::cli::failure::Failure;
-use crate::cli::format::shown;
-use crate::cli::format::{bytes, count};
-use crate::cli::pages::Grouped;
+use crate::cli::format::{bytes, count, shown};
+use crate::cli::pages::{self, Grouped};
 use crate::cli::site::{self, Workplace};
-use crate::cli::{actions, changes, connect, generated_text, json, pages, problems, report, timings};
+use crate::cli::{changes, connect, generated_text, json, problems, report, timings};
 
 /// What a publish would change.
 pub(super) struct Planned {
+    /// The plan, with the changes and the findings of the checks.
     pub(super) value: json::Publish,
-    pub(super) changes: Changes,
-    /// The same changes, grouped by page.
+    /// The changes, grouped by page.
     pub(super) grouped: Grouped,
     /// Notes to report in addition to the plan.
     pub(super) notes: Vec<String>,
-    /// The findings of the checks.
-    pub(super) problems: Vec<Problem>,
     /// Why a publish would be refused. `None` if it would not be.
     pub(super) refused: Option<Error>,
 }
@@ -59,58 +48,41 @@ impl Planned {
     }
 }
 
-/// Whether the number of pages that a publish removes is limited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Removals {
-    /// Up to the limit in the site manifest.
-    Limited,
-    /// Any number.
-    Allowed,
-}
-
 impl Run {
-    pub(super) async fn plan(&self, what: &str, timings: bool, allowance: Removals) -> Result<u8, Failure> {
-        let Planned {
-            mut value,
-            changes,
-            grouped,
-            notes,
-            problems,
-            refused,
-        } = self.planned(what, allowance).await?;
+    pub(super) async fn plan(&self, what: &str, options: &Publish) -> Result<u8, Failure> {
+        let planned = self.planned(what, options.allow_removals).await?;
         self.finish();
-        let refused = refused.map(Failure::from);
+        let (mut value, grouped) = (planned.value, planned.grouped);
+        let refused = planned.refused.map(Failure::from);
         if refused.is_none() {
-            self.warn_of(&problems);
+            self.warn_of(&value.problems);
         }
         let told = self.told();
         value.error = refused.as_ref().map(|failure| report::body(failure, told.as_ref()));
-        for note in notes {
+        for note in planned.notes {
             self.screen.note(&note);
         }
-        value.timings = timings.then(|| self.progress.timings.stages());
+        value.timings = options.timings.then(|| self.progress.timings.stages());
         let workplace = self.workplace()?;
         if let Some(actions) = &self.actions {
-            actions.annotate(&problems, workplace);
-            actions.planned(&actions::SummaryInput {
+            let told = SummaryInput {
                 value: &value,
-                changes: &changes,
                 grouped: &grouped,
                 target: &workplace.target_name,
                 commit: None,
                 next: &again(&self.global, "publish"),
-                problems: &problems,
-            });
+            };
+            actions.planned(&told, workplace);
         }
         self.screen.result(&value, || {
             let timings = value.timings.as_deref().map_or_else(String::new, timings::shown);
-            changes::plan(&value, &changes, &grouped, workplace, self.screen.verbose) + &timings
+            changes::plan(&value, &grouped, workplace, self.screen.verbose, usize::MAX) + &timings
         })?;
         Ok(refused.map_or(0, |failure| report::say(&self.screen, &failure, told.as_ref())))
     }
 
     /// Returns what a publish would change, by comparison with the current state of the target.
-    pub(super) async fn planned(&self, what: &str, allowance: Removals) -> Result<Planned, Failure> {
+    pub(super) async fn planned(&self, what: &str, allow_removals: bool) -> Result<Planned, Failure> {
         let (workplace, session) = self.open(what)?;
         let (prepared, store_snapshot) = self.prepare_and_connect(workplace, session, Judge::WithThePlan).await?;
         let store_state = store_snapshot.store_state;
@@ -133,13 +105,12 @@ impl Run {
             reason: format!("{} questions were left open", open.len()),
         })?;
         let mut refusals = publish::Refusals::new(&workplace.config, prepared.problems)?;
-        if allowance == Removals::Allowed {
+        if allow_removals {
             refusals.max_removed = None;
         }
         let live = facts.live_findings();
         let Judged { problems, refused } =
             publish::check_refusals(session, &prepared.site, &plan, &live, &refusals).await?;
-        let made = |recipe: &Recipe| matches!(recipe, Recipe::Made { .. });
         let wanted = plan.wanted.iter();
         let value = json::Publish {
             previous: plan.previous.clone(),
@@ -151,34 +122,30 @@ impl Run {
                 .sum(),
             encoded: wanted
                 .flat_map(|wanted| wanted.encodings.iter())
-                .filter(|(_, recipe)| made(recipe))
+                .filter(|(_, recipe)| matches!(recipe, Recipe::Made { .. }))
                 .count() as u64,
             round_trips: session.counts().round_trips(),
             seconds: self.began.elapsed().as_secs_f64(),
-            changes: Some(plan.changes.list.clone()),
-            problems: problems.clone(),
+            problems,
             ..json::Publish::counting(&plan.changes, prepared.site.files)
         };
         let site = &prepared.site;
         let is_file = |path: &str| SitePath::new(path).is_ok_and(|path| site.file(&path).is_some());
-        let grouped = pages::grouped(&plan.changes, &prepared.rules, &is_file);
         Ok(Planned {
-            value,
-            grouped,
-            changes: plan.changes,
+            grouped: pages::grouped(&plan.changes, &prepared.rules, &is_file),
+            value: json::Publish {
+                changes: Some(plan.changes.list),
+                ..value
+            },
             notes,
-            problems,
             refused,
         })
     }
 
     pub(super) async fn check(&self, options: Check) -> Result<u8, Failure> {
         let workplace = self.workplace()?;
-        let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
         let live = self.compared_with(&options).await?;
-        let mut found = self
-            .aside(move |progress| pipeline::inspect(&config, &export, cache.as_deref(), progress))
-            .await?;
+        let mut found = self.on_export(workplace, |site| site.inspect()).await?;
         self.finish();
         if let Some(file) = &options.write_baseline {
             let baseline = FindingsBaseline::of(&found.problems);
@@ -202,8 +169,8 @@ impl Run {
         if let Some(actions) = &self.actions {
             actions.checked(&found.problems, workplace);
         }
-        let extent = problems::Detail::of(&self.screen);
-        self.screen.result(&value, || problems::inspected(&found, extent))?;
+        let text = || problems::inspected(&found, self.screen.verbose);
+        self.screen.result(&value, text)?;
         Ok(if ok { 0 } else { 3 })
     }
 
@@ -236,11 +203,8 @@ impl Run {
             .await?;
         self.finish();
         self.screen.summary(&built, || {
-            format!(
-                "built {folder}: {}, {}\n",
-                count(built.files, "file"),
-                bytes(built.bytes)
-            )
+            let (files, bytes) = (count(built.files, "file"), bytes(built.bytes));
+            format!("built {folder}: {files}, {bytes}\n")
         })?;
         Ok(0)
     }
@@ -265,11 +229,9 @@ impl Run {
             // If the docroot can't be created either, the target is configured wrong. It is not just a store without
             // releases.
             let outside = Session::new(connect::connector(&above)?, site::owner("status"));
-            if !open::has_folder(session).await.map_err(Error::from)?
-                && !open::has_folder(&outside).await.map_err(Error::from)?
-            {
+            if !open::has_folder(session).await? && !open::has_folder(&outside).await? {
                 let host = session.host_name();
-                return Err(Error::from(StoreError::NoParent { host }).into());
+                return Err(StoreError::NoParent { host }.into());
             }
         }
         let text = || report::status(&status, &changes::live(workplace));
@@ -299,7 +261,7 @@ impl Run {
         let rules = pipeline::rules(&workplace.config, Client::default(), paths);
         let grouped = pages::grouped(&changes, &rules, &|_| false);
         let text = || {
-            let listed = changes::listed(&changes, &grouped, self.screen.verbose);
+            let listed = changes::listed(&changes.list, &grouped, self.screen.verbose, usize::MAX);
             format!("from {from} to {to}:\n{listed}")
         };
         self.screen.result(&value, text)?;
@@ -308,58 +270,47 @@ impl Run {
 
     pub(super) async fn nginx(&self, options: Nginx) -> Result<u8, Failure> {
         let workplace = self.workplace()?;
-        let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
-        let read = self
-            .aside(move |progress| pipeline::served(&config, &export, cache.as_deref(), progress))
-            .await;
+        let read = self.rules_of_export(workplace).await;
         self.finish();
-        let rules = match read {
-            Ok(rules) => rules,
-            Err(Failure::Site(SiteError::Scan(ScanError::Missing { .. }))) => {
-                self.screen.note(
-                    "there is no export yet: printed for pages that are files, as Next.js writes them by default",
-                );
-                pipeline::rules(&workplace.config, Client::default(), std::iter::empty())
-            }
-            Err(failure) => return Err(failure),
-        };
+        let rules = read?.unwrap_or_else(|| {
+            self.screen
+                .note("there is no export yet: printed for pages that are files, as Next.js writes them by default");
+            pipeline::rules(&workplace.config, Client::default(), std::iter::empty())
+        });
         let (vhost, assumed) = generated_text::vhost(workplace, options, rules)?;
         for text in assumed {
             self.screen.warn(&text);
         }
-        self.screen.result(&json::text("nginx", &vhost), || vhost.clone())?;
-        Ok(0)
+        self.print("nginx", vhost)
     }
 }
 
 fn read_baseline(file: &Path) -> Result<Reference, Failure> {
-    let unreadable = |source: std::io::Error| Failure::Unreadable {
-        file: file.to_owned(),
-        source,
-    };
-    let text = std::fs::read_to_string(file).map_err(unreadable)?;
-    let baseline: FindingsBaseline = serde_json::from_str(&text).map_err(|error| unreadable(error.into()))?;
+    let text = std::fs::read_to_string(file).map_err(|source| Failure::unreadable(file, source))?;
+    let baseline: FindingsBaseline = serde_json::from_str(&text).map_err(|source| Failure::unreadable(file, source))?;
     if baseline.format != 1 {
         let text = format!("it has the format {}, and this version knows 1", baseline.format);
-        return Err(unreadable(std::io::Error::other(text)));
+        return Err(Failure::unreadable(file, std::io::Error::other(text)));
     }
     Ok(Reference::Release(Findings::of_baseline(&baseline)))
 }
 
 fn write_baseline(file: &Path, baseline: &FindingsBaseline) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(baseline).unwrap_or_default() + "\n";
-    std::fs::write(file, text).map_err(|source| Failure::Io {
-        what: format!("write {}", shown(file)),
-        source,
-    })
+    std::fs::write(file, text).map_err(|source| Failure::cannot_write(file, source))
+}
+
+/// Returns the release whose id begins with `named`, or the live release if none is named.
+pub(super) async fn chosen(session: &Session, named: Option<&str>) -> Result<ReleaseId, Failure> {
+    match named {
+        Some(named) => Ok(releases::resolve(session, named).await?),
+        None => live(session).await,
+    }
 }
 
 /// Returns the live release.
-pub(super) async fn live(session: &Session) -> Result<ReleaseId, Failure> {
+async fn live(session: &Session) -> Result<ReleaseId, Failure> {
     let live = open::read_state(session).await?.current;
-    live.ok_or_else(|| {
-        Failure::from(Error::NothingPublished {
-            host: session.host_name(),
-        })
-    })
+    let host = session.host_name();
+    live.ok_or_else(|| Error::NothingPublished { host }.into())
 }

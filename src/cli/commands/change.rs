@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use syntax_publish::store::Error;
-use syntax_publish::store::prune;
+use syntax_publish::live::notify::Notice;
+use syntax_publish::model::path::printable;
 use syntax_publish::store::publish::Published;
-use syntax_publish::store::rollback;
 use syntax_publish::store::session::Session;
-use syntax_publish::store::shell_probe;
+use syntax_publish::store::{Error, prune, rollback, shell_probe};
 use tokio::task::JoinHandle;
 
 use super::Run;
@@ -47,23 +46,20 @@ impl Run {
         session: &Session,
         published: &Published,
     ) -> prune::Pruned {
-        let mut gone = prune::Pruned::default();
-        if !published.swapped {
-            return gone;
-        }
         let options = retention(workplace, false);
         let pruned = async {
-            if prune::is_due(session, options.keep, published.files).await? {
-                gone = prune::prune(session, &options, &*self.progress).await?;
+            if published.swapped && prune::is_due(session, options.keep, published.files).await? {
+                prune::prune(session, &options, &*self.progress).await
+            } else {
+                Ok(prune::Pruned::default())
             }
-            Ok::<(), Error>(())
         };
-        if let Err(error) = pruned.await {
+        pruned.await.unwrap_or_else(|error: Error| {
             let later = again(&self.global, "prune");
             let text = format!("the release is live, but old ones could not be pruned: {error}; try `{later}` later");
             self.progress.say("warning", &text);
-        }
-        gone
+            prune::Pruned::default()
+        })
     }
 
     pub(super) async fn hold(&self, reason: &str) -> Result<u8, Failure> {
@@ -71,7 +67,7 @@ impl Run {
         connect::make_room(workplace)?;
         rollback::hold(session, reason, &*self.progress).await?;
         let text = format!("publishing to {} is on hold: {reason}", workplace.target_name);
-        self.tell("held", text, None).await;
+        self.tell("held", &text, Notice::default()).await;
         self.finish();
         let held = Some(reason.to_owned());
         self.screen.summary(&json::Held { held }, || {
@@ -86,14 +82,14 @@ impl Run {
         let held = rollback::resume(session, &*self.progress).await?;
         if held.is_some() {
             let text = format!("publishing to {} resumed", workplace.target_name);
-            self.tell("resumed", text, None).await;
+            self.tell("resumed", &text, Notice::default()).await;
         }
         self.finish();
         self.screen.summary(&json::Held { held: None }, || {
             let target = &workplace.target_name;
             match held {
                 Some(former) => {
-                    let reason = syntax_publish::model::path::printable(&former.reason);
+                    let reason = printable(&former.reason);
                     format!("publishing to {target} resumed (was on hold: {reason:?})\n")
                 }
                 None => format!("publishing to {target} was not on hold\n"),
@@ -112,13 +108,9 @@ impl Run {
             if pruned == prune::Pruned::default() {
                 return "nothing to delete\n".to_owned();
             }
-            format!(
-                "{verb} {}, {}, {}, {}\n",
-                count(pruned.releases, "release"),
-                count(pruned.trees, "tree"),
-                count(pruned.objects, "object"),
-                bytes(pruned.bytes),
-            )
+            let releases = count(pruned.releases, "release");
+            let (trees, objects) = (count(pruned.trees, "tree"), count(pruned.objects, "object"));
+            format!("{verb} {releases}, {trees}, {objects}, {}\n", bytes(pruned.bytes))
         })?;
         Ok(0)
     }
@@ -130,11 +122,8 @@ pub(super) fn shell_behind(workplace: &Workplace) -> Result<Option<JoinHandle<Op
         return Ok(None);
     };
     let target = format!("{} {:?}", workplace.identity(), address.identity);
-    Ok(Some(tokio::spawn(shell_probe::has_shell(
-        address,
-        site::cache(),
-        target,
-    ))))
+    let probe = shell_probe::has_shell(address, site::cache(), target);
+    Ok(Some(tokio::spawn(probe)))
 }
 
 fn retention(workplace: &Workplace, dry_run: bool) -> prune::Options {

@@ -1,5 +1,6 @@
 //! The command `doctor`, which diagnoses the visitor's path and the publishing path. Must not change what is live.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -27,25 +28,19 @@ const TO_READ: Duration = Duration::from_secs(1);
 impl Run {
     pub(super) async fn doctor(&self, resolver: Option<SocketAddr>) -> Result<u8, Failure> {
         let workplace = self.workplace()?;
-        let ssh = match &workplace.target.kind {
-            TargetKind::Local { .. } => None,
-            TargetKind::Sftp(sftp) => Some(connect::address(workplace, sftp)?),
-        };
+        let ssh = connect::sftp(workplace)?;
         let url = workplace.config.site.url.as_ref().and_then(of_url);
         let (origin, rules) = tokio::join!(
             origin(workplace, ssh.as_ref(), url.as_ref()),
-            self.rules_of_export(workplace)
+            self.rules_in_time(workplace)
         );
         let patient = DoctorContext {
             origin,
             url,
             base_path: rules?.base_path,
             hsts: workplace.config.nginx.hsts.map(|hsts| hsts.as_secs()),
-            session: Session::new(connect::connector(workplace)?, site::owner("doctor")),
-            above: above(workplace)
-                .map(|above| connect::connector(&above))
-                .transpose()?
-                .map(|connector| Session::new(connector, site::owner("doctor"))),
+            session: session_with(workplace)?,
+            above: above(workplace).as_ref().map(session_with).transpose()?,
             ssh,
             keep: workplace.config.publish.keep.get() as u64,
             resolver,
@@ -53,27 +48,24 @@ impl Run {
         let found = Box::pin(doctor::examine(&patient)).await;
         self.finish();
         let is_short = matches!(workplace.target.kind, TargetKind::Local { .. }) && !self.screen.verbose;
-        self.screen
-            .result(&found, || with_local_times(&told(&found, is_short)))?;
-        Ok(u8::from(
-            found.iter().any(|finding| finding.state == CheckResult::Wrong),
-        ))
+        let text = || with_local_times(&told(&found, is_short));
+        self.screen.result(&found, text)?;
+        let is_wrong = found.iter().any(|finding| finding.state == CheckResult::Wrong);
+        Ok(u8::from(is_wrong))
     }
 
     /// Returns the rules for requests according to the export. If it can't be read in time, returns the defaults of
     /// Next.js.
-    async fn rules_of_export(&self, workplace: &Workplace) -> Result<Rules, Failure> {
-        let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
-        let reading = self.aside(move |progress| pipeline::served(&config, &export, cache.as_deref(), progress));
-        match tokio::time::timeout(TO_READ, reading).await {
-            Ok(Ok(rules)) => Ok(rules),
-            _ => Ok(pipeline::rules(
-                &workplace.config,
-                Client::default(),
-                std::iter::empty(),
-            )),
-        }
+    async fn rules_in_time(&self, workplace: &Workplace) -> Result<Rules, Failure> {
+        workplace.export()?;
+        let read = tokio::time::timeout(TO_READ, self.rules_of_export(workplace)).await;
+        let rules = read.ok().and_then(Result::ok).flatten();
+        Ok(rules.unwrap_or_else(|| pipeline::rules(&workplace.config, Client::default(), std::iter::empty())))
     }
+}
+
+fn session_with(workplace: &Workplace) -> Result<Session, Failure> {
+    Ok(Session::new(connect::connector(workplace)?, site::owner("doctor")))
 }
 
 fn of_url(url: &WebUrl) -> Option<Url> {
@@ -118,48 +110,39 @@ pub(super) fn above(workplace: &Workplace) -> Option<Workplace> {
 
 /// Formats one line per check, with the fix below it.
 fn told(found: &[DoctorCheck], is_short: bool) -> String {
+    let number = |checks: &[&DoctorCheck], state| checks.iter().filter(|check| check.state == state).count() as u64;
     let mut text = String::new();
-    for (title, checks) in [("visitors", &VISITORS[..]), ("publishing", &PUBLISHERS[..])] {
-        let of_it: Vec<&DoctorCheck> = found.iter().filter(|finding| checks.contains(&finding.check)).collect();
-        if is_short && of_it.iter().all(|finding| finding.state != CheckResult::Wrong) {
+    let mut wrong = 0;
+    for (title, names) in [("visitors", &VISITORS[..]), ("publishing", &PUBLISHERS[..])] {
+        let checks: Vec<&DoctorCheck> = found.iter().filter(|check| names.contains(&check.check)).collect();
+        let wrong_here = number(&checks, CheckResult::Wrong);
+        wrong += wrong_here;
+        if is_short && wrong_here == 0 {
             // For a local folder, there is almost nothing to diagnose.
-            let fine = of_it
-                .iter()
-                .filter(|finding| finding.state == CheckResult::Fine)
-                .count() as u64;
-            let said = match fine {
+            let said = match number(&checks, CheckResult::Fine) {
                 0 => "not checked: a local target has no web server".to_owned(),
                 fine => format!("ok ({})", count(fine, "check")),
             };
-            text = format!("{text}{title}: {said}\n");
+            let _ = writeln!(text, "{title}: {said}");
             continue;
         }
-        text = format!("{text}{title}\n");
-        let rows: Vec<Vec<String>> = of_it
-            .iter()
-            .map(|finding| {
-                let mark = match finding.state {
-                    CheckResult::Fine => "ok",
-                    CheckResult::Wrong => "WRONG",
-                    CheckResult::NotAsked => "-",
-                };
-                vec![format!("  {mark}"), finding.check.to_owned(), finding.detail.clone()]
-            })
-            .collect();
-        for (row, finding) in table(&rows, &[]).lines().zip(of_it) {
-            text = format!("{text}{row}\n");
-            if let Some(fix) = &finding.fix {
-                text = format!("{text}           fix: {fix}\n");
-            }
+        let _ = writeln!(text, "{title}");
+        let row = |check: &&DoctorCheck| {
+            let mark = match check.state {
+                CheckResult::Fine => "ok",
+                CheckResult::Wrong => "WRONG",
+                CheckResult::NotAsked => "-",
+            };
+            vec![format!("  {mark}"), check.check.to_owned(), check.detail.clone()]
+        };
+        let rows: Vec<Vec<String>> = checks.iter().map(row).collect();
+        for (row, check) in table(&rows, &[]).lines().zip(checks) {
+            let _ = writeln!(text, "{row}");
+            text.extend(check.fix.iter().map(|fix| format!("           fix: {fix}\n")));
         }
     }
-    let wrong = found
-        .iter()
-        .filter(|finding| finding.state == CheckResult::Wrong)
-        .count() as u64;
-    let last = match wrong {
-        0 => "no problems found".to_owned(),
-        wrong => format!("{} failed", count(wrong, "check")),
-    };
-    format!("{text}{last}\n")
+    match wrong {
+        0 => text + "no problems found\n",
+        wrong => text + &format!("{} failed\n", count(wrong, "check")),
+    }
 }

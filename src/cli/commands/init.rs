@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 
 use syntax_publish::config::scaffold::{self, Choice, DOCROOT, NGINX_ROOT, Project, Surroundings, TargetChoice};
 use syntax_publish::model::path::printable;
-use syntax_publish::store::Error;
 
 use super::Run;
 use crate::cli::args::again;
 use crate::cli::failure::Failure;
-use crate::cli::format::shown;
-use crate::cli::format::table;
+use crate::cli::format::{shown, table};
 use crate::cli::json;
 use crate::cli::site::{self, NAME};
 
@@ -36,11 +34,10 @@ impl Run {
             let choice = if asks { ask(&found)? } else { found.suggested() };
             Ok::<_, io::Error>((found, choice))
         });
-        let (found, choice) = decided.await.map_err(io::Error::from).flatten().map_err(|source| {
-            Failure::from(Error::Io {
-                what: "ask for what the site manifest is to say".to_owned(),
-                source,
-            })
+        let decided = decided.await.map_err(io::Error::from).flatten();
+        let (found, choice) = decided.map_err(|source| {
+            let what = "ask for what the site manifest is to say".to_owned();
+            Failure::Io { what, source }
         })?;
         let text = scaffold::manifest(&found, &choice).map_err(|mistakes| Failure::Config {
             file: file.clone(),
@@ -52,7 +49,10 @@ impl Run {
             name: choice.name.clone(),
             url: choice.url.clone(),
             export: choice.export.clone(),
-            target: target(&choice).to_owned(),
+            target: match choice.destination {
+                TargetChoice::Local => "local".to_owned(),
+                TargetChoice::Host { .. } => "production".to_owned(),
+            },
             notes: found.notes(&choice),
         };
         let next = match (found.export(), &found.build) {
@@ -61,13 +61,6 @@ impl Run {
         };
         self.screen.summary(&value, || written(&value, &found, &next))?;
         Ok(0)
-    }
-}
-
-fn target(choice: &Choice) -> &'static str {
-    match choice.destination {
-        TargetChoice::Local => "local",
-        TargetChoice::Host { .. } => "production",
     }
 }
 
@@ -81,53 +74,24 @@ fn write(file: &Path, text: &str) -> Result<(), Failure> {
     });
     written.map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => Failure::Exists { file: file.to_owned() },
-        _ => Failure::from(Error::Io {
-            what: format!("write {}", shown(file)),
-            source,
-        }),
+        _ => Failure::cannot_write(file, source),
     })
 }
 
 fn written(value: &json::Init, found: &Project, next: &str) -> String {
-    let from = |known: Option<&str>| known.map_or_else(String::new, |from| format!("from {}", printable(from)));
-    let url = value
-        .url
-        .as_deref()
-        .unwrap_or("none yet: visitors' address goes into `url`");
+    let name = found.name.as_ref().filter(|name| name.value == value.name);
+    let url = found.url.as_ref().filter(|url| value.url.as_ref() == Some(&url.value));
+    let no_url = "none yet: visitors' address goes into `url`";
     let rows = [
-        (
-            "name",
-            &*value.name,
-            from(
-                found
-                    .name
-                    .as_ref()
-                    .filter(|name| name.value == value.name)
-                    .map(|name| &*name.from),
-            ),
-        ),
-        (
-            "url",
-            url,
-            from(
-                found
-                    .url
-                    .as_ref()
-                    .filter(|url| value.url.as_ref() == Some(&url.value))
-                    .map(|url| &*url.from),
-            ),
-        ),
-        (
-            "export",
-            &value.export,
-            from(found.next.as_ref().map(|next| &*next.from)),
-        ),
-        ("target", &value.target, String::new()),
+        ("name", &*value.name, name.map(|name| &name.from)),
+        ("url", value.url.as_deref().unwrap_or(no_url), url.map(|url| &url.from)),
+        ("export", &value.export, found.next.as_ref().map(|next| &next.from)),
+        ("target", &value.target, None),
     ];
-    let rows: Vec<Vec<String>> = rows
-        .into_iter()
-        .map(|(key, value, from)| vec![key.to_owned(), printable(value), from])
-        .collect();
+    let rows = rows.map(|(key, value, from)| {
+        let from = from.map_or_else(String::new, |from| format!("from {}", printable(from)));
+        vec![key.to_owned(), printable(value), from]
+    });
     let mut text = format!("wrote {}\n{}", value.file, table(&rows, &[]));
     text.extend(value.notes.iter().map(|note| format!("note: {}\n", printable(note))));
     text + "next: " + next + "\n"
@@ -136,46 +100,30 @@ fn written(value: &json::Init, found: &Project, next: &str) -> String {
 /// Asks the user for what can't be found out. Each question has a default answer, which an empty line accepts.
 fn ask(found: &Project) -> io::Result<Choice> {
     let mut choice = found.suggested();
-    choice.name = question("Name of the site", &choice.name, |name| judged("site", "name", name))?;
+    choice.name = question("Name of the site", &choice.name, ("site", "name"))?;
     let url = choice.url.clone().unwrap_or_default();
-    let url = question("Address that visitors use, as https://docs.example.com", &url, |url| {
-        if url.is_empty() {
-            Ok(())
-        } else {
-            judged("site", "url", url)
-        }
-    })?;
+    let url = question(
+        "Address that visitors use, as https://docs.example.com",
+        &url,
+        ("site", "url"),
+    )?;
     choice.url = (!url.is_empty()).then_some(url);
-    choice.export = question("Folder that `next build` writes", &choice.export, |path| {
-        judged("site", "export", path)
-    })?;
+    choice.export = question("Folder that `next build` writes", &choice.export, ("site", "export"))?;
     let aliases: Vec<&str> = found.aliases.iter().take(8).map(|alias| &*alias.name).collect();
     let known = match &*aliases.join(", ") {
         "" => String::new(),
         names => format!(", such as {}", printable(names)),
     };
     let own = found.own_host(&choice).map_or("local", |alias| &alias.name);
-    let host = question(
-        &format!("Publish to: a host{known}; or `local`, a folder here"),
-        own,
-        |host| judged("targets.x", "host", host),
-    )?;
+    let of_target = |key| ("targets.x", key);
+    let text = format!("Publish to: a host{known}; or `local`, a folder here");
+    let host = question(&text, own, of_target("host"))?;
     if host != "local" {
-        let user = question("Account on it; empty for ssh's default", "", |user| {
-            if user.is_empty() {
-                Ok(())
-            } else {
-                judged("targets.x", "user", user)
-            }
-        })?;
-        let docroot = question("Docroot on it, as SFTP sees it", DOCROOT, |path| {
-            judged("targets.x", "docroot", path)
-        })?;
+        let user = question("Account on it; empty for ssh's default", "", of_target("user"))?;
+        let docroot = question("Docroot on it, as SFTP sees it", DOCROOT, of_target("docroot"))?;
         // In the setup that the documentation describes, the account is in a chroot.
         let outside = if docroot == DOCROOT { NGINX_ROOT } else { &docroot };
-        let nginx_root = question("The same folder as nginx sees it", outside, |path| {
-            judged("targets.x", "nginx-root", path)
-        })?;
+        let nginx_root = question("The same folder as nginx sees it", outside, of_target("nginx-root"))?;
         choice.destination = TargetChoice::Host {
             host,
             user: (!user.is_empty()).then_some(user),
@@ -186,19 +134,20 @@ fn ask(found: &Project) -> io::Result<Choice> {
     Ok(choice)
 }
 
-/// Checks an answer. The error is what the parser reports.
-fn judged(table: &str, key: &str, value: &str) -> Result<(), String> {
-    scaffold::check_value(table, key, value).map_err(|error| {
-        let problems = error
-            .problems
-            .iter()
-            .map(|problem| format!("{}: {}", problem.message, problem.hint));
+/// Checks an answer. The error is what the parser reports. An empty answer leaves out a key that has no default.
+fn check_answer((table, key): (&str, &str), answer: &str) -> Result<(), String> {
+    if answer.is_empty() && ["url", "user"].contains(&key) {
+        return Ok(());
+    }
+    scaffold::check_value(table, key, answer).map_err(|error| {
+        let problems = error.problems.iter();
+        let problems = problems.map(|problem| format!("{}: {}", problem.message, problem.hint));
         problems.collect::<Vec<_>>().join("; ")
     })
 }
 
-/// Repeats a question until the answer is valid.
-fn question(text: &str, default: &str, judge: impl Fn(&str) -> Result<(), String>) -> io::Result<String> {
+/// Repeats a question until the answer is a valid value for a key of the site manifest.
+fn question(text: &str, default: &str, key: (&str, &str)) -> io::Result<String> {
     let mut err = anstream::stderr();
     loop {
         let shown = match default {
@@ -215,7 +164,7 @@ fn question(text: &str, default: &str, judge: impl Fn(&str) -> Result<(), String
             "" => default,
             answer => answer,
         };
-        match judge(answer) {
+        match check_answer(key, answer) {
             Ok(()) => return Ok(answer.to_owned()),
             Err(reason) => writeln!(err, "  {}", printable(&reason))?,
         }

@@ -16,20 +16,20 @@ use std::time::{Duration, Instant};
 use syntax_publish::host::panics;
 use syntax_publish::model::event::{Running, Stage};
 use syntax_publish::model::severity::Severity;
+use syntax_publish::rules::Rules;
 use syntax_publish::site::SiteError;
 use syntax_publish::site::check::Problem;
-use syntax_publish::site::pipeline::{self, Prepared};
-use syntax_publish::site::scan;
+use syntax_publish::site::pipeline::{LocalSite, Prepared};
+use syntax_publish::site::scan::{self, ScanError};
 use syntax_publish::site::source::SourceError;
 use syntax_publish::store::open::{self, StoreSnapshot};
 use syntax_publish::store::plan;
 use syntax_publish::store::session::{Live, Session};
 
-use self::ask::Removals;
 use super::actions::Actions;
-use super::args::again;
-use super::args::{Command, Global};
+use super::args::{Command, Global, Publish, again};
 use super::failure::Failure;
+use super::format::{count, shown};
 use super::progress::Progress;
 use super::screen::Screen;
 use super::site::{self, Workplace};
@@ -91,16 +91,15 @@ impl Run {
     /// Runs a command. Returns the exit code.
     pub async fn command(&self, command: Command) -> Result<u8, Failure> {
         match command {
-            Command::Publish(options) if options.dry_run => {
-                let allowance = if options.allow_removals {
-                    Removals::Allowed
-                } else {
-                    Removals::Limited
-                };
-                self.plan("publish", options.timings, allowance).await
-            }
+            Command::Publish(options) if options.dry_run => self.plan("publish", &options).await,
             Command::Publish(options) => self.publish(options).await,
-            Command::Plan { timings } => self.plan("plan", timings, Removals::Limited).await,
+            Command::Plan { timings } => {
+                let options = Publish {
+                    timings,
+                    ..Publish::default()
+                };
+                self.plan("plan", &options).await
+            }
             Command::Check(options) => self.check(options).await,
             Command::Build { out } => self.build(out).await,
             Command::Watch(options) => self.watch(options).await,
@@ -116,30 +115,21 @@ impl Run {
             Command::Doctor { resolver } => Box::pin(self.doctor(resolver)).await,
             Command::Init { yes } => self.init(yes).await,
             Command::Nginx(options) => self.nginx(options).await,
-            Command::Completions { shell } => {
-                let script = complete::script(shell)?;
-                self.screen
-                    .result(&json::text("completions", &script), || script.clone())?;
-                Ok(0)
-            }
+            Command::Completions { shell } => self.print("completions", complete::script(shell)?),
             Command::Man { of: _, out: Some(out) } => {
                 let pages = generated_text::write_man_pages(&out)?;
-                let text = || {
-                    format!(
-                        "wrote {} to {}\n",
-                        crate::cli::format::count(pages, "page"),
-                        crate::cli::format::shown(&out)
-                    )
-                };
+                let text = || format!("wrote {} to {}\n", count(pages, "page"), shown(&out));
                 self.screen.summary(&json::text("man", &out.to_string_lossy()), text)?;
                 Ok(0)
             }
-            Command::Man { of, out: None } => {
-                let page = generated_text::man(of.as_deref())?;
-                self.screen.result(&json::text("man", &page), || page.clone())?;
-                Ok(0)
-            }
+            Command::Man { of, out: None } => self.print("man", generated_text::man(of.as_deref())?),
         }
+    }
+
+    /// Prints a text that a command made, under the name of the command in JSON.
+    fn print(&self, command: &str, text: String) -> Result<u8, Failure> {
+        self.screen.result(&json::text(command, &text), || text)?;
+        Ok(0)
     }
 
     /// Returns the session, if there is one.
@@ -158,8 +148,7 @@ impl Run {
         Some(report::FailureContext {
             global: self.global.clone(),
             target: format!("{} ({})", workplace.target_name, workplace.place()),
-            asked: self.session.get().is_some(),
-            live: self.session().map_or(Live::Unknown, Session::live),
+            live: self.session().map(Session::live),
         })
     }
 
@@ -177,19 +166,13 @@ impl Run {
         let Some(actions) = &self.actions else {
             return;
         };
-        let problems: &[Problem] = match failure {
-            Failure::Site(SiteError::Check { problems }) => problems,
-            _ => &[],
-        };
+        let problems = report::found(failure);
         if let Some(workplace) = self.workplace.get() {
             actions.annotate(problems, workplace);
         }
         let told = self.told();
-        let (live, hint) = (
-            report::live_now(failure, told.as_ref()),
-            report::hint(failure, told.as_ref()),
-        );
-        actions.failed(failure, problems, &live, &hint);
+        let hint = report::hint(failure, told.as_ref());
+        actions.failed(failure, problems, &report::live_now(failure, told.as_ref()), &hint);
     }
 
     /// Returns the site manifest, which is read only once.
@@ -201,9 +184,12 @@ impl Run {
         Ok(self.workplace.get_or_init(|| workplace))
     }
 
-    /// Returns a session with the target. It connects on first use.
+    /// Returns the session with the target. It connects on first use.
     fn open(&self, what: &str) -> Result<(&Workplace, &Arc<Session>), Failure> {
         let workplace = self.workplace()?;
+        if let Some(session) = self.session.get() {
+            return Ok((workplace, session));
+        }
         let session = Session::new(connect::connector(workplace)?, site::owner(what));
         let session = Arc::new(session.observed_by(Arc::clone(&self.progress) as _));
         self.progress.timings.count(session.counts());
@@ -224,29 +210,45 @@ impl Run {
         done.map_err(Into::into)
     }
 
+    /// Runs one of the pipelines on the export of the site.
+    async fn on_export<T: Send + 'static>(
+        &self,
+        workplace: &Workplace,
+        pipeline: impl FnOnce(&LocalSite<'_>) -> Result<T, SiteError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
+        self.aside(move |progress| pipeline(&LocalSite::new(&config, &export, cache.as_deref(), progress)))
+            .await
+    }
+
     /// Prepares the site from the export.
     async fn prepare(&self, workplace: &Workplace) -> Result<Prepared, Failure> {
         workplace.keep_apart(None)?;
-        let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
-        self.aside(move |progress| pipeline::prepare(&config, &export, cache.as_deref(), progress))
-            .await
+        self.on_export(workplace, |site| site.prepare()).await
     }
 
     /// Prepares the site from the export, whatever the checks find, except for findings that `judge` stops at.
     async fn prepare_to_judge(&self, workplace: &Workplace, judge: Judge) -> Result<Prepared, Failure> {
         workplace.keep_apart(None)?;
-        let (config, export, cache) = (workplace.config.clone(), workplace.export()?, site::cache());
-        self.aside(move |progress| {
-            let prepared = pipeline::prepare_to_judge(&config, &export, cache.as_deref(), progress)?;
+        let pipeline = move |site: &LocalSite<'_>| {
+            let prepared = site.prepare_to_judge()?;
             let mut problems = prepared.problems.iter();
-            if judge == Judge::AtOnce && problems.any(|problem| pipeline::stops_always(&config, problem)) {
+            if judge == Judge::AtOnce && problems.any(|problem| site.stops_always(problem)) {
                 return Err(SiteError::Check {
                     problems: prepared.problems,
                 });
             }
             Ok(prepared)
-        })
-        .await
+        };
+        self.on_export(workplace, pipeline).await
+    }
+
+    /// Returns the rules for requests to the site, as the export determines them. `None` if there is no export.
+    async fn rules_of_export(&self, workplace: &Workplace) -> Result<Option<Rules>, Failure> {
+        match self.on_export(workplace, |site| site.served()).await {
+            Err(Failure::Site(SiteError::Scan(ScanError::Missing { .. }))) => Ok(None),
+            rules => rules.map(Some),
+        }
     }
 
     /// Prepares the site while the connection is made and the store is inspected. The folders near the top of the
@@ -270,19 +272,19 @@ impl Run {
 
     /// Reports the new warnings one by one, and the known problems as a number.
     fn warn_of(&self, problems: &[Problem]) {
+        let warn = |text: &str| self.progress.say("warning", text);
+        let check = again(&self.global, "check");
         let is_news = |problem: &&Problem| problem.known.is_none() && problem.severity == Severity::Warning;
         let news: Vec<&Problem> = problems.iter().filter(is_news).collect();
         for problem in news.iter().take(SHOWN_WARNINGS) {
-            self.progress.say("warning", &problems::line(problem));
+            warn(&problems::line(problem));
         }
         if let Some(known) = problems::known(problems) {
-            let check = again(&self.global, "check");
-            self.progress.say("warning", &format!("{known} (`{check}` lists them)"));
+            warn(&format!("{known} (`{check}` lists them)"));
         }
-        if let Some(more) = news.len().checked_sub(SHOWN_WARNINGS).filter(|more| *more > 0) {
-            let check = again(&self.global, "check");
-            self.progress
-                .say("warning", &format!("and {more} more: `{check}` lists them all"));
+        if news.len() > SHOWN_WARNINGS {
+            let more = news.len() - SHOWN_WARNINGS;
+            warn(&format!("and {more} more: `{check}` lists them all"));
         }
     }
 }

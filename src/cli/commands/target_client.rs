@@ -7,9 +7,8 @@ use syntax_publish::preview::{TargetApi, Trouble};
 use syntax_publish::site::SiteError;
 
 use super::Run;
-use super::ask::{Planned, Removals};
-use crate::cli::args::Global;
-use crate::cli::args::again;
+use super::ask::Planned;
+use crate::cli::args::{Global, again};
 use crate::cli::failure::Failure;
 use crate::cli::screen::Screen;
 use crate::cli::{changes, hints, json, pages, report};
@@ -26,28 +25,23 @@ impl TargetClient {
 
     /// Creates a separate run that prints nothing, because the user is at the browser.
     fn run(&self) -> Run {
-        let screen = Screen {
-            json: false,
-            quiet: true,
-            verbose: false,
-        };
-        Run::new(self.global.clone(), screen)
+        Run::new(self.global.clone(), Screen::silent())
     }
 
     /// Returns what a publish would change, as text, with at most `most` changes.
     pub async fn plan_in_words(&self, most: usize) -> Result<Vec<(&'static str, String)>, Trouble> {
         let run = self.run();
-        let planned = run
-            .planned("plan", Removals::Limited)
-            .await
-            .and_then(Planned::granted)
-            .map_err(|failure| self.trouble(&failure))?;
+        let planned = self.planned(&run).await?;
         let workplace = run.workplace().map_err(|failure| self.trouble(&failure))?;
+        let text = changes::plan(&planned.value, &planned.grouped, workplace, false, most);
         let notes = planned.notes.into_iter().map(|note| ("note", note));
-        let text = changes::short_plan(&planned.value, &planned.changes, &planned.grouped, workplace, most);
-        Ok(notes
-            .chain(text.lines().map(|line| ("plan", line.to_owned())))
-            .collect())
+        let lines = text.lines().map(|line| ("plan", line.to_owned()));
+        Ok(notes.chain(lines).collect())
+    }
+
+    async fn planned(&self, run: &Run) -> Result<Planned, Trouble> {
+        let planned = run.planned("plan", false).await.and_then(Planned::granted);
+        planned.map_err(|failure| self.trouble(&failure))
     }
 
     fn trouble(&self, failure: &Failure) -> Trouble {
@@ -73,19 +67,11 @@ impl TargetApi for TargetClient {
     fn plan(&self) -> BoxFuture<'_, Result<Value, Trouble>> {
         Box::pin(async {
             let run = self.run();
-            let planned = run
-                .planned("plan", Removals::Limited)
-                .await
-                .and_then(Planned::granted)
-                .map_err(|failure| self.trouble(&failure))?;
-            let target = run
-                .workplace()
-                .map(|workplace| workplace.target_name.clone())
-                .unwrap_or_default();
+            let planned = self.planned(&run).await?;
             let items = planned.grouped.items();
             let items = items.map(|item| serde_json::json!({ "change": pages::mark(item.change), "url": item.url }));
             Ok(serde_json::json!({
-                "target": target,
+                "target": target_name(&run),
                 "notes": planned.notes,
                 "plan": planned.value,
                 "summary": planned.grouped.totals(),
@@ -98,16 +84,16 @@ impl TargetApi for TargetClient {
         Box::pin(async {
             let run = self.run();
             let listed = run.listed().await.map_err(|failure| self.trouble(&failure))?;
-            let target = run
-                .workplace()
-                .map(|workplace| workplace.target_name.clone())
-                .unwrap_or_default();
             let releases = listed.iter().map(|listed| {
                 let mut value = serde_json::to_value(json::Release::from(listed)).unwrap_or_default();
                 value["rollback"] = again(&self.global, &format!("rollback --to {}", listed.id)).into();
                 value
             });
-            Ok(serde_json::json!({ "target": target, "releases": releases.collect::<Vec<_>>() }))
+            Ok(serde_json::json!({ "target": target_name(&run), "releases": releases.collect::<Vec<_>>() }))
         })
     }
+}
+
+fn target_name(run: &Run) -> &str {
+    run.workplace().map_or("", |workplace| &workplace.target_name)
 }

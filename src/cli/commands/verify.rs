@@ -3,16 +3,13 @@
 use syntax_publish::model::layout;
 use syntax_publish::model::path::printable;
 use syntax_publish::model::release::ReleaseId;
-use syntax_publish::store::Error;
-use syntax_publish::store::SignError;
-use syntax_publish::store::open;
-use syntax_publish::store::releases;
-use syntax_publish::store::repair;
+use syntax_publish::store::repair::{self, Repair};
 use syntax_publish::store::session::Session;
 use syntax_publish::store::signing::SignatureVerdict;
 use syntax_publish::store::verify::{self, Depth, Verified};
+use syntax_publish::store::{Error, SignError, open};
 
-use super::ask::live;
+use super::ask::chosen;
 use super::change::TOOL;
 use super::{Run, Workplace};
 use crate::cli::args::Verify;
@@ -26,10 +23,7 @@ impl Run {
             None if options.signature => return Err(Error::from(SignError::NoAllowedSigners).into()),
             signers => signers.filter(|_| options.signature),
         };
-        let release = match &options.release {
-            Some(release) => releases::resolve(session, release).await?,
-            None => live(session).await?,
-        };
+        let release = chosen(session, options.release.as_deref()).await?;
         // A signature covers only the files. Whether the encodings match them can only be checked by decoding.
         let deep = options.deep || options.signature || options.repair;
         let depth = if deep { Depth::Deep } else { Depth::Shallow };
@@ -40,7 +34,7 @@ impl Run {
             found.clone()
         };
         let verdict = match &signers {
-            Some(signers) => Some(signers.look(session, &release).await?),
+            Some(signers) => Some(signers.verify_release(session, &release).await?),
             None => None,
         };
         self.finish();
@@ -57,12 +51,15 @@ impl Run {
             tool: TOOL.to_owned(),
             signing: workplace.signing()?,
         };
+        let repair = Repair {
+            session,
+            options: &options,
+            observer: &*self.progress,
+        };
         let mut left = found.clone();
         match self.prepare(workplace).await {
             Ok(prepared) => {
-                let (site, source) = (&prepared.site, &prepared.source);
-                let mended = repair::mend(session, site, source, &left, &options, &*self.progress).await?;
-                left = mended.left;
+                left = repair.from_export(&left, &prepared.site, &prepared.source).await?.left;
             }
             Err(failure) => {
                 let text = format!("the export can't be used for repair: {failure}; using other copies on the target");
@@ -70,9 +67,7 @@ impl Run {
             }
         }
         if !left.faults.is_empty() {
-            left = repair::mend_from_host(session, &left, &options, &*self.progress)
-                .await?
-                .left;
+            left = repair.from_host(&left).await?.left;
         }
         Ok(left)
     }
@@ -85,32 +80,28 @@ fn told(
     verdict: Option<SignatureVerdict>,
     repair: bool,
 ) -> json::Verify {
-    let mut problems = left.problems();
-    let mended = found
-        .problems()
-        .into_iter()
-        .filter(|problem| !problems.contains(problem));
-    let mended: Vec<(String, String)> = mended.collect();
-    let unsigned = verdict.as_ref().and_then(SignatureVerdict::problem);
-    problems.extend(unsigned.map(|problem| (layout::release_signature(release), format!("the release {problem}"))));
-    let signature = match verdict {
-        Some(SignatureVerdict::Good(signature)) => Some(signature),
-        _ => None,
-    };
-    let broken = |problems: Vec<(String, String)>| -> Vec<json::Broken> {
-        let problems = problems.into_iter().map(|(path, problem)| json::Broken {
-            path: printable(&path),
-            problem: printable(&problem),
+    let broken = |problems: &[(String, String)]| -> Vec<json::Broken> {
+        let problems = problems.iter().map(|(path, problem)| json::Broken {
+            path: printable(path),
+            problem: printable(problem),
         });
         problems.collect()
     };
+    let mut problems = left.problems();
+    let mut repaired = found.problems();
+    repaired.retain(|problem| !problems.contains(problem));
+    let unsigned = verdict.as_ref().and_then(SignatureVerdict::problem);
+    problems.extend(unsigned.map(|problem| (layout::release_signature(release), format!("the release {problem}"))));
     json::Verify {
         release: release.clone(),
         ok: problems.is_empty(),
         checked: left.checked,
-        problems: broken(problems),
-        mended: repair.then(|| broken(mended)),
+        problems: broken(&problems),
+        mended: repair.then(|| broken(&repaired)),
         delivery: None,
-        signature,
+        signature: match verdict {
+            Some(SignatureVerdict::Good(signature)) => Some(signature),
+            _ => None,
+        },
     }
 }

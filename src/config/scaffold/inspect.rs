@@ -103,20 +103,19 @@ pub fn inspect(folder: &Path, surroundings: &Surroundings) -> Project {
         }
     }
     let export = exports.first().cloned();
-    let package = read(&folder.join(site).join("package.json")).and_then(|text| serde_json::from_str(&text).ok());
+    let package = read(&folder.join(site).join("package.json"));
+    let found = SiteFolder {
+        folder,
+        site,
+        package: package
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default(),
+        remote: surroundings.remote.as_deref(),
+    };
     Project {
-        name: name(folder, site, package.as_ref(), surroundings.remote.as_deref()),
-        url: url(
-            folder,
-            site,
-            export.as_deref(),
-            package.as_ref(),
-            surroundings.remote.as_deref(),
-        ),
-        build: package
-            .as_ref()
-            .filter(|_| site.is_empty())
-            .and_then(|package| build(folder, package)),
+        name: found.name(),
+        url: found.url(export.as_deref()),
+        build: if site.is_empty() { found.build() } else { None },
         sources: if next.is_some() && site.is_empty() {
             sources(folder)
         } else {
@@ -227,77 +226,97 @@ fn next(folder: &Path, place: &str) -> Option<(String, &'static str, NextConfig)
     })
 }
 
-fn name(folder: &Path, site: &str, package: Option<&Value>, remote: Option<&str>) -> Option<Sourced<String>> {
-    let of_package = package.and_then(|package| package["name"].as_str()).and_then(name_of);
-    let of_remote = || {
-        let path = remote?.trim_end_matches('/');
-        name_of(path.strip_suffix(".git").unwrap_or(path).rsplit([':', '/']).next()?)
-    };
-    let of_folder = || name_of(&folder.file_name()?.to_string_lossy());
-    of_package
-        .map(|name| Sourced::new(name, joined(site, "package.json")))
-        .or_else(|| Some(Sourced::new(of_remote()?, "git's remote")))
-        .or_else(|| Some(Sourced::new(of_folder()?, "the folder's name")))
+/// The folder of a site, and what is known about it.
+struct SiteFolder<'a> {
+    folder: &'a Path,
+    /// The path of the site in the folder.
+    site: &'a str,
+    /// Its package file; null if there is none.
+    package: Value,
+    remote: Option<&'a str>,
 }
 
-fn url(
-    folder: &Path,
-    site: &str,
-    export: Option<&str>,
-    package: Option<&Value>,
-    remote: Option<&str>,
-) -> Option<Sourced<String>> {
-    let code_host = remote.and_then(host_of_remote);
-    let site_of = |address: &str| site_of(address, code_host);
-    let public = joined(site, "public");
-    let folders = [Some(public.as_str()), export];
-    let in_files = |name: &str, find: &dyn Fn(&str) -> Option<String>| {
-        folders.into_iter().flatten().find_map(|place| {
-            let file = if place == "." {
-                name.to_owned()
-            } else {
-                joined(place, name)
-            };
-            let found = find(&read(&folder.join(&file))?)?;
-            Some(Sourced::new(found, file))
-        })
-    };
-    // In this order: GitHub Pages' file, npm's key, and the files and links for search engines.
-    in_files("CNAME", &|text| site_of(&format!("https://{}", text.trim())))
-        .or_else(|| {
-            let found = site_of(package?["homepage"].as_str()?)?;
-            Some(Sourced::new(found, joined(site, "package.json")))
-        })
-        .or_else(|| {
-            in_files("robots.txt", &|text| {
-                let sitemap = text.lines().find_map(|line| {
-                    let (key, value) = line.split_once(':')?;
-                    key.trim().eq_ignore_ascii_case("sitemap").then(|| value.trim())
-                });
-                site_of(sitemap?)
+impl SiteFolder<'_> {
+    fn name(&self) -> Option<Sourced<String>> {
+        let of_package = self.package["name"].as_str().and_then(name_of);
+        let of_remote = || {
+            let path = self.remote?.trim_end_matches('/');
+            name_of(path.strip_suffix(".git").unwrap_or(path).rsplit([':', '/']).next()?)
+        };
+        let of_folder = || name_of(&self.folder.file_name()?.to_string_lossy());
+        of_package
+            .map(|name| Sourced::new(name, joined(self.site, "package.json")))
+            .or_else(|| Some(Sourced::new(of_remote()?, "git's remote")))
+            .or_else(|| Some(Sourced::new(of_folder()?, "the folder's name")))
+    }
+
+    fn url(&self, export: Option<&str>) -> Option<Sourced<String>> {
+        let folder = self.folder;
+        let code_host = self.remote.and_then(host_of_remote);
+        let site_of = |address: &str| site_of(address, code_host);
+        let public = joined(self.site, "public");
+        let folders = [Some(public.as_str()), export];
+        let in_files = |name: &str, find: &dyn Fn(&str) -> Option<String>| {
+            folders.into_iter().flatten().find_map(|place| {
+                let file = if place == "." {
+                    name.to_owned()
+                } else {
+                    joined(place, name)
+                };
+                let found = find(&read(&folder.join(&file))?)?;
+                Some(Sourced::new(found, file))
             })
-        })
-        .or_else(|| {
-            in_files("sitemap.xml", &|text| {
-                let (_, rest) = text.split_once("<loc>")?;
-                site_of(rest.split_once("</loc>")?.0)
+        };
+        // In this order: GitHub Pages' file, npm's key, and the files and links for search engines.
+        in_files("CNAME", &|text| site_of(&format!("https://{}", text.trim())))
+            .or_else(|| {
+                let found = site_of(self.package["homepage"].as_str()?)?;
+                Some(Sourced::new(found, joined(self.site, "package.json")))
             })
-        })
-        .or_else(|| {
-            let pages = pages(&folder.join(export?));
-            let pages: Vec<String> = pages.iter().take(MOST_PAGES).filter_map(|page| read(page)).collect();
-            let own: BTreeSet<String> = pages
-                .iter()
-                .flat_map(|page| document::own_addresses(page))
-                .filter_map(|address| site_of(&address))
-                .collect();
-            let mut own = own.into_iter();
-            // If the pages name several sites, it is unknown which one is this site.
-            let (Some(site), None) = (own.next(), own.next()) else {
-                return None;
-            };
-            Some(Sourced::new(site, "canonical links and og:url of the pages"))
-        })
+            .or_else(|| {
+                in_files("robots.txt", &|text| {
+                    let sitemap = text.lines().find_map(|line| {
+                        let (key, value) = line.split_once(':')?;
+                        key.trim().eq_ignore_ascii_case("sitemap").then(|| value.trim())
+                    });
+                    site_of(sitemap?)
+                })
+            })
+            .or_else(|| {
+                in_files("sitemap.xml", &|text| {
+                    let (_, rest) = text.split_once("<loc>")?;
+                    site_of(rest.split_once("</loc>")?.0)
+                })
+            })
+            .or_else(|| {
+                let pages = pages(&folder.join(export?));
+                let pages: Vec<String> = pages.iter().take(MOST_PAGES).filter_map(|page| read(page)).collect();
+                let own: BTreeSet<String> = pages
+                    .iter()
+                    .flat_map(|page| document::own_addresses(page))
+                    .filter_map(|address| site_of(&address))
+                    .collect();
+                let mut own = own.into_iter();
+                // If the pages name several sites, it is unknown which one is this site.
+                let (Some(site), None) = (own.next(), own.next()) else {
+                    return None;
+                };
+                Some(Sourced::new(site, "canonical links and og:url of the pages"))
+            })
+    }
+
+    fn build(&self) -> Option<Sourced<Vec<String>>> {
+        let package = &self.package;
+        package["scripts"]["build"].as_str()?;
+        let by_lock = LOCKS.iter().find(|(file, _)| self.folder.join(file).is_file());
+        let by_key = package["packageManager"]
+            .as_str()
+            .and_then(|manager| manager.split('@').next());
+        let known = by_key.filter(|manager| LOCKS.iter().any(|(_, known)| known == manager));
+        let manager = known.or(by_lock.map(|(_, manager)| *manager)).unwrap_or("npm");
+        let words = [manager, "run", "build"].map(str::to_owned).to_vec();
+        Some(Sourced::new(words, "package.json"))
+    }
 }
 
 /// The host in a repository's URL: `git@host:path`, or a URL with a scheme.
@@ -306,18 +325,6 @@ fn host_of_remote(remote: &str) -> Option<&str> {
     let authority = rest.split(['/', ':']).next()?;
     let host = authority.rsplit('@').next()?;
     (!host.is_empty()).then_some(host)
-}
-
-fn build(folder: &Path, package: &Value) -> Option<Sourced<Vec<String>>> {
-    package["scripts"]["build"].as_str()?;
-    let by_lock = LOCKS.iter().find(|(file, _)| folder.join(file).is_file());
-    let by_key = package["packageManager"]
-        .as_str()
-        .and_then(|manager| manager.split('@').next());
-    let known = by_key.filter(|manager| LOCKS.iter().any(|(_, known)| known == manager));
-    let manager = known.or(by_lock.map(|(_, manager)| *manager)).unwrap_or("npm");
-    let words = [manager, "run", "build"].map(str::to_owned).to_vec();
-    Some(Sourced::new(words, "package.json"))
 }
 
 fn sources(folder: &Path) -> Vec<String> {

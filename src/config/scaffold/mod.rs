@@ -178,17 +178,8 @@ impl Project {
 pub fn name_of(text: &str) -> Option<String> {
     // A scoped package: `@example/docs`.
     let text = text.rsplit('/').next().unwrap_or_default();
-    let plain: String = text
-        .to_lowercase()
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || c == '.' || c == '_' {
-                c
-            } else {
-                '-'
-            }
-        })
-        .collect();
+    let is_odd = |c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '_';
+    let plain = text.to_lowercase().replace(is_odd, "-");
     let name = plain.trim_matches(['-', '.', '_']);
     (!name.is_empty()).then(|| name.to_owned())
 }

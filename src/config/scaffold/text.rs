@@ -43,6 +43,11 @@ impl Lines {
         let _ = writeln!(self.0, "{table}");
     }
 
+    /// A key with a string.
+    fn text(&mut self, key: &str, value: &str, remark: &str) {
+        self.line(&format!("{key} = {}", quoted(value)), remark);
+    }
+
     fn line(&mut self, line: &str, remark: &str) {
         let _ = match remark {
             "" => writeln!(self.0, "{line}"),
@@ -79,24 +84,16 @@ fn source<T: PartialEq<str>>(known: Option<&super::Sourced<T>>, value: &str) -> 
 fn site(lines: &mut Lines, found: &Project, choice: &Choice) {
     lines.head("[site]", "");
     let from = source(found.name.as_ref(), &choice.name);
-    lines.line(
-        &format!("name = {}", quoted(&choice.name)),
-        &format!("what messages call the site{from}"),
-    );
+    lines.text("name", &choice.name, &format!("what messages call the site{from}"));
     match &choice.url {
         Some(url) => {
             let from = source(found.url.as_ref(), url);
-            lines.line(
-                &format!("url = {}", quoted(url)),
-                &format!("where visitors find it{from}"),
-            );
+            lines.text("url", url, &format!("where visitors find it{from}"));
         }
         None => lines.line("# url = \"https://docs.example.com\"", "where visitors find it"),
     }
-    lines.line(
-        &format!("export = {}", quoted(&choice.export)),
-        "what `next build` writes, relative to this file",
-    );
+    let what = "what `next build` writes, relative to this file";
+    lines.text("export", &choice.export, what);
 }
 
 fn next(lines: &mut Lines, found: &Project) {
@@ -107,10 +104,7 @@ fn next(lines: &mut Lines, found: &Project) {
     // Next.js refuses whatever the parser refuses, so the build reports it.
     if let Some(base) = base.filter(|base| check_value("next", "base-path", base).is_ok()) {
         lines.head("[next]", "");
-        lines.line(
-            &format!("base-path = {}", quoted(base)),
-            &format!("`basePath` of {}", next.from),
-        );
+        lines.text("base-path", base, &format!("`basePath` of {}", next.from));
     }
 }
 
@@ -120,10 +114,7 @@ fn publish(lines: &mut Lines, choice: &Choice) {
         TargetChoice::Host { .. } => "production",
     };
     lines.head("[publish]", "");
-    lines.line(
-        &format!("target = {}", quoted(target)),
-        "used unless --target names another",
-    );
+    lines.text("target", target, "used unless --target names another");
     lines.line("# keep = 10", "releases that prune keeps");
     lines.line("# skew = \"7d\"", "how long assets of replaced releases stay reachable");
     lines.line(
@@ -153,7 +144,7 @@ fn targets(lines: &mut Lines, found: &Project, choice: &Choice) {
     } else {
         "target/docroot".to_owned()
     };
-    lines.line(&format!("docroot = {}", quoted(&docroot)), "made by the first publish");
+    lines.text("docroot", &docroot, "made by the first publish");
 
     let own = found.own_host(choice);
     let of_url = choice.url.as_ref().and_then(|url| WebUrl::parse(url).ok());
@@ -189,9 +180,9 @@ fn targets(lines: &mut Lines, found: &Project, choice: &Choice) {
         None => "a name, an address or an alias of ssh".to_owned(),
     };
     lines.line(&format!("{off}kind = \"sftp\""), "");
-    lines.line(&format!("{off}host = {}", quoted(&host)), &what);
+    lines.text(&format!("{off}host"), &host, &what);
     match user {
-        Some(user) => lines.line(&format!("{off}user = {}", quoted(user)), "an account of its own"),
+        Some(user) => lines.text(&format!("{off}user"), user, "an account of its own"),
         None => lines.line(
             "# user = \"syntax-publish\"",
             "an account of its own; else ssh's default",
@@ -205,14 +196,10 @@ fn targets(lines: &mut Lines, found: &Project, choice: &Choice) {
         "# host-key = \"ssh-ed25519 AAAA...\"",
         "from /etc/ssh/ssh_host_ed25519_key.pub on the host: pins it, so CI needs no known-hosts file",
     );
-    lines.line(
-        &format!("{off}docroot = {}", quoted(docroot)),
-        "as SFTP sees it; made if its parent exists",
-    );
-    lines.line(
-        &format!("{off}nginx-root = {}", quoted(nginx_root)),
-        "the same folder as nginx sees it: outside of a chroot",
-    );
+    let (docroot_key, nginx_root_key) = (format!("{off}docroot"), format!("{off}nginx-root"));
+    lines.text(&docroot_key, docroot, "as SFTP sees it; made if its parent exists");
+    let what = "the same folder as nginx sees it: outside of a chroot";
+    lines.text(&nginx_root_key, nginx_root, what);
     lines.line("# nginx-version = \"1.22\"", "what `nginx -v` prints on the host");
 }
 

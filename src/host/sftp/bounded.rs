@@ -106,14 +106,14 @@ impl Framing {
             self.come += 1;
             bytes = rest;
             if self.come >= LENGTH {
-                self.judge()?;
+                self.check_start()?;
             }
         }
         Ok(())
     }
 
     /// Checks the start of a packet, once all bytes that matter have arrived.
-    fn judge(&mut self) -> io::Result<()> {
+    fn check_start(&mut self) -> io::Result<()> {
         let number = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|byte| self.head[at + byte]));
         let length = number(0);
         if length == 0 || length > LONGEST {

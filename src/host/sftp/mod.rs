@@ -10,13 +10,12 @@
 mod bounded;
 mod gathered;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU64;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -32,7 +31,7 @@ use tokio::time::timeout;
 
 use self::bounded::{Beginning, Bounded};
 use self::gathered::{Gate, Gathered};
-use super::op::{Answer, Attr, Handle, Kind, Op, Refusal, RefusalKind, Space, Time};
+use super::op::{Answer, Attr, Handle, Kind, NOT_OPEN, Op, OpenFiles, Refusal, RefusalKind, Reply, Space, Time};
 use super::ssh::{self, BadSshAddress, SftpAddress, Ssh};
 use super::{Answers, Connect, Host, HostError, Why};
 use crate::model::path::printable;
@@ -104,7 +103,7 @@ struct Session {
     host: String,
     docroot: String,
     client: Client,
-    open: Mutex<Open>,
+    open: OpenFiles<File>,
     budget: Budget,
 }
 
@@ -126,12 +125,6 @@ impl Budget {
         }
         Ok(())
     }
-}
-
-#[derive(Default)]
-struct Open {
-    last: u64,
-    files: HashMap<Handle, File>,
 }
 
 impl Sftp {
@@ -179,7 +172,7 @@ impl Sftp {
             host: address.host.clone(),
             docroot,
             client,
-            open: Mutex::default(),
+            open: OpenFiles::default(),
             budget: Budget::default(),
         };
         Ok(Self {
@@ -224,7 +217,7 @@ type Running = Pin<Box<dyn Future<Output = (usize, usize, String, Outcome)> + Se
 impl Host for Sftp {
     fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
         Box::pin(async move {
-            let mut answers: Vec<Option<Result<Answer, Refusal>>> = ops.iter().map(|_| None).collect();
+            let mut answers: Vec<Option<Reply>> = ops.iter().map(|_| None).collect();
             let mut under_way: FuturesUnordered<Running> = FuturesUnordered::new();
             let mut bytes = 0;
             let mut ops = ops.into_iter().enumerate().peekable();
@@ -358,11 +351,11 @@ impl Session {
                 // The client only queries the length of a file if the file is also open for reading.
                 options.read(true).write(true).create_new(true);
                 let file = options.open(self.at(&path)).await?;
-                Ok(Answer::Opened(self.keep(file)))
+                Ok(Answer::Opened(self.open.keep(file)))
             }
             Op::Open(path) => {
                 let file = self.client.options().read(true).open(self.at(&path)).await?;
-                Ok(Answer::Opened(self.keep(file)))
+                Ok(Answer::Opened(self.open.keep(file)))
             }
             Op::Read { handle, offset, length } => read(self.file(handle)?, offset, length).await,
             Op::Write { handle, offset, bytes } => write(&self.file(handle)?, offset, &bytes).await,
@@ -378,26 +371,13 @@ impl Session {
         }
     }
 
-    fn keep(&self, file: File) -> Handle {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.last += 1;
-        let handle = Handle(open.last);
-        open.files.insert(handle, file);
-        handle
-    }
-
     /// Returns another view of an open file, with its own offset.
     fn file(&self, handle: Handle) -> Result<File, OpFailure> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.files
-            .get(&handle)
-            .cloned()
-            .ok_or_else(|| refused("no such open file"))
+        self.open.get(handle).ok_or_else(|| refused(NOT_OPEN))
     }
 
     fn take(&self, handle: Handle) -> Result<File, OpFailure> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.files.remove(&handle).ok_or_else(|| refused("no such open file"))
+        self.open.take(handle).ok_or_else(|| refused(NOT_OPEN))
     }
 
     async fn make_folder(&self, path: &str) -> Outcome {

@@ -144,13 +144,12 @@ impl Source for CachedSource {
         path: &SitePath,
         digest: Digest,
         size: u64,
-        piece: usize,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), SourceError> {
         let Some(bytes) = self.kept.get(digest) else {
-            return self.export.read_pieces(path, digest, size, piece, take);
+            return self.export.read_pieces(path, digest, size, take);
         };
-        in_pieces(&bytes, piece, take);
+        in_pieces(&bytes, take);
         Ok(())
     }
 
@@ -163,6 +162,7 @@ impl Source for CachedSource {
 mod tests {
     use super::*;
     use crate::model::asset::GivenEncodings;
+    use crate::site::source::PIECE;
 
     fn asset(path: &str, bytes: &[u8]) -> Asset {
         Asset {
@@ -178,13 +178,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let kept = Arc::new(ByteCache::default());
         let source = kept.source(folder.path());
-        let (a, b) = (asset("a", b"first"), asset("b", b"second"));
+        let second = vec![b'2'; PIECE + 2];
+        let (a, b) = (asset("a", b"first"), asset("b", &second));
         std::fs::write(folder.path().join("a"), "first").unwrap();
         kept.keep(kept.turn(), &[a.clone(), b.clone()], folder.path());
         std::fs::remove_file(folder.path().join("a")).unwrap();
         assert_eq!(source.read(&a.path, a.digest, a.size).unwrap(), b"first");
         assert!(source.read(&b.path, b.digest, b.size).is_err(), "it was never there");
-        std::fs::write(folder.path().join("b"), "second").unwrap();
+        std::fs::write(folder.path().join("b"), &second).unwrap();
         kept.keep(kept.turn(), std::slice::from_ref(&b), folder.path());
         assert!(source.read(&a.path, a.digest, a.size).is_err());
         std::fs::remove_file(folder.path().join("b")).unwrap();
@@ -193,8 +194,8 @@ mod tests {
             pieces.push(piece);
             true
         };
-        source.read_pieces(&b.path, b.digest, b.size, 4, &mut take).unwrap();
-        assert_eq!(pieces, [b"seco".to_vec(), b"nd".to_vec()]);
+        source.read_pieces(&b.path, b.digest, b.size, &mut take).unwrap();
+        assert_eq!(pieces, [second[..PIECE].to_vec(), second[PIECE..].to_vec()]);
     }
 
     #[test]

@@ -102,75 +102,56 @@ impl Changes {
         manner: Manner,
     ) -> Result<(Self, Changed), WatchError> {
         let (sender, changed) = mpsc::channel(1);
+        let mut changes = Self {
+            watcher: None,
+            roots: roots.clone(),
+            watched: Vec::new(),
+            is_lost: Arc::default(),
+            places: Arc::default(),
+        };
         if manner == Manner::Polled {
-            let watched = roots.clone();
-            thread::spawn(move || look_again_and_again(&watched, &ignored, &sender));
-            let changes = Self {
-                watcher: None,
-                roots,
-                watched: Vec::new(),
-                is_lost: Arc::default(),
-                places: Arc::default(),
-            };
+            thread::spawn(move || look_again_and_again(&roots, &ignored, &sender));
             return Ok((changes, changed));
         }
-        let of_interest = roots.clone();
-        let is_lost = Arc::new(AtomicBool::new(false));
-        let lost = Arc::clone(&is_lost);
-        let places = Arc::new(Mutex::new(Where::Nowhere));
-        let noted = Arc::clone(&places);
+        let first = roots.first().cloned().unwrap_or_default();
+        let (lost, noted) = (Arc::clone(&changes.is_lost), Arc::clone(&changes.places));
         let tell = move |event: notify::Result<Event>| {
-            let place = match &event {
-                Ok(event) if !event.need_rescan() && event.paths.len() <= KEPT => {
-                    Where::At(event.paths.iter().cloned().collect())
-                }
-                _ => Where::Anywhere,
-            };
-            let counts = match event {
-                // Reading is not a change. A full queue may hide one, however.
-                Ok(event) => {
-                    let moves = !matches!(
-                        event.kind,
-                        EventKind::Access(_) | EventKind::Modify(ModifyKind::Data(_))
-                    );
-                    if moves
-                        && event
-                            .paths
-                            .iter()
-                            .any(|path| of_interest.iter().any(|root| root.starts_with(path)))
-                    {
+            let is_above = |path: &PathBuf| roots.iter().any(|root| root.starts_with(path));
+            let is_below = |path: &PathBuf| roots.iter().any(|root| path.starts_with(root));
+            let place = match event {
+                Ok(event) if !event.need_rescan() => {
+                    // Reading is not a change.
+                    if matches!(event.kind, EventKind::Access(_)) {
+                        return;
+                    }
+                    let moves = !matches!(event.kind, EventKind::Modify(ModifyKind::Data(_)));
+                    if moves && event.paths.iter().any(is_above) {
                         lost.store(true, Ordering::SeqCst);
                     }
                     // A folder is modified whenever an entry in it is, and that entry has an event as well.
                     let is_echo =
                         matches!(event.kind, EventKind::Modify(ref what) if !matches!(what, ModifyKind::Name(_)));
-                    event.need_rescan()
-                        || !matches!(event.kind, EventKind::Access(_))
-                            && event.paths.iter().any(|path| {
-                                of_interest
-                                    .iter()
-                                    .any(|root| path.starts_with(root) || root.starts_with(path))
-                                    && !ignored(path)
-                                    && !(is_echo && path.is_dir())
-                            })
+                    let counts = |path: &PathBuf| {
+                        (is_below(path) || is_above(path)) && !ignored(path) && !(is_echo && path.is_dir())
+                    };
+                    if !event.paths.iter().any(counts) {
+                        return;
+                    }
+                    if event.paths.len() <= KEPT {
+                        Where::At(event.paths.into_iter().collect())
+                    } else {
+                        Where::Anywhere
+                    }
                 }
-                Err(_) => true,
+                // A full queue may hide a change.
+                _ => Where::Anywhere,
             };
-            if counts {
-                noted.lock().unwrap_or_else(PoisonError::into_inner).and(place);
-                // If the channel is full, the receiver already has a notification that it has not handled yet.
-                let _ = sender.try_send(());
-            }
+            noted.lock().unwrap_or_else(PoisonError::into_inner).and(place);
+            // If the channel is full, the receiver already has a notification that it has not handled yet.
+            let _ = sender.try_send(());
         };
-        let first = roots.first().cloned().unwrap_or_default();
         let watcher = notify::recommended_watcher(tell).map_err(|error| failed(&first, &error))?;
-        let mut changes = Self {
-            watcher: Some(watcher),
-            roots,
-            watched: Vec::new(),
-            is_lost,
-            places,
-        };
+        changes.watcher = Some(watcher);
         changes.follow()?;
         Ok((changes, changed))
     }

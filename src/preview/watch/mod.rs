@@ -28,7 +28,7 @@ use crate::host::panics;
 use crate::model::event::Observer;
 use crate::preview::{self, Gist, Preview, Snapshot};
 use crate::site::SiteError;
-use crate::site::pipeline::{self, Memory, ScanScope};
+use crate::site::pipeline::{LocalSite, Memory};
 use crate::site::scan::{Scan, ScanError};
 use crate::site::source::SourceError;
 
@@ -167,13 +167,11 @@ pub async fn watch(
 ) -> Result<(), WatchError> {
     let export = vec![options.export.clone()];
     let (export, export_changed) = Changes::of(export, |_| false, options.manner)?;
-    let sources = match options.command.as_slice() {
-        [] => None,
-        _ => Some(Changes::of(sources(&options), ignores(&options), options.manner)?),
-    };
-    let (sources, sources_changed) = match sources {
-        Some((sources, changed)) => (Some(sources), Some(changed)),
-        None => (None, None),
+    let (sources, sources_changed) = if options.command.is_empty() {
+        (None, None)
+    } else {
+        let (sources, changed) = Changes::of(sources(&options), ignores(&options), options.manner)?;
+        (Some(sources), Some(changed))
     };
     let mut watching = Watching {
         options: Arc::new(options),
@@ -302,12 +300,12 @@ impl Watching {
                     }
                     if self.due.is_none_or(|due| due <= Instant::now()) {
                         (self.due, self.since) = (None, None);
-                        self.look().await;
+                        self.read_export().await;
                     }
                 }
                 () = sleep_until(wait(self.whole_due)), if self.whole_due.is_some() && self.due.is_none() => {
                     self.places = Where::Anywhere;
-                    self.look().await;
+                    self.read_export().await;
                 }
                 () = sleep_until(wait(self.building_due)), if self.building_due.is_some() && self.build.is_none() => {
                     (self.building_due, self.building_since) = (None, None);
@@ -373,7 +371,7 @@ impl Watching {
     }
 
     /// Looks at the export, and serves it if it is complete.
-    async fn look(&mut self) {
+    async fn read_export(&mut self) {
         // Read the places before `follow`: a folder that `follow` watches again may have changed earlier, and `follow`
         // resets the flag for this.
         self.places.and(self.export.places());
@@ -486,9 +484,8 @@ impl Watching {
         let mut memory = std::mem::take(&mut self.memory);
         let prepared = tokio::task::spawn_blocking(move || {
             let cache: Option<&Path> = options.cache.as_deref();
-            let extent = changed.as_deref().map_or(ScanScope::Whole, ScanScope::Changed);
-            let (config, export) = (&options.config, &options.export);
-            let prepared = pipeline::preview(config, export, extent, cache, source, &mut memory, &*listener);
+            let site = LocalSite::new(&options.config, &options.export, cache, &*listener);
+            let prepared = site.preview(changed.as_deref(), source, &mut memory);
             let snapshot = prepared.map(|(prepared, scan)| {
                 let before = preview.site();
                 (Arc::new(Snapshot::new(prepared, now(), before.as_deref())), scan)

@@ -12,35 +12,28 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let mut repeats = Repeats::new();
     for file in material.files() {
         for fragment in &file.facts.fragments {
-            let Some(target) = material.survey.facts.get(fragment.page) else {
+            let (Some(page), Some(target)) = (
+                material.assets.get(fragment.page),
+                material.survey.facts.get(fragment.page),
+            ) else {
                 continue;
             };
-            let is_own = |page: usize| {
-                material
-                    .assets
-                    .get(page)
-                    .is_some_and(|page| page.path == file.asset.path)
-            };
-            if is_own(fragment.page) && !is_reached_by_links(file.asset.path.as_str()) {
+            if page.path == file.asset.path && !is_reached_by_links(file.asset.path.as_str()) {
                 continue;
             }
             // The anchors of a page that was not read are not known.
             let is_known = target.router.is_some() || !target.anchors.is_empty();
             if is_known && target.anchors.binary_search(&fragment.name).is_err() {
-                repeats.add((fragment.page, fragment.name.as_str()), &file.asset.path, fragment.line);
+                repeats.add((&page.path, fragment.name.as_str()), &file.asset.path, fragment.line);
             }
         }
     }
     let resolver = Resolver::new(None, &material.survey.base_path);
     repeats.findings(|(page, name)| {
-        let path = material.assets.get(*page).map_or("", |asset| asset.path.as_str());
-        let address = resolver.page_address(path);
+        let (address, name) = (resolver.page_address(page.as_str()), shortened(name));
         (
-            format!(
-                "the link to {address}#{} leads to the top: the page has no such place",
-                shortened(name)
-            ),
-            format!("correct the part after `#`, or give the heading in {path} that id"),
+            format!("the link to {address}#{name} leads to the top: the page has no such place"),
+            format!("correct the part after `#`, or give the heading in {page} that id"),
         )
     })
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::finding::{Material, RawFinding};
+use super::finding::{Material, RawFinding, first_names};
 use crate::model::path::SitePath;
 use crate::next::build_id;
 
@@ -32,7 +32,10 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     // The files of the smallest build are most likely leftovers of an older build, or the last files of a new one.
     let mut builds: Vec<(&str, Vec<&SitePath>)> = builds.into_iter().collect();
     builds.sort_by_key(|(_, files)| files.len());
-    let named: Vec<String> = builds.iter().map(|(id, files)| named(id, files)).collect();
+    let named = builds
+        .iter()
+        .map(|(id, files)| format!("{id} ({})", first_names(files, NAMED)));
+    let named: Vec<String> = named.collect();
     let first = builds.first().and_then(|(_, files)| files.first());
     let found = first.map(|path| {
         RawFinding::new(
@@ -42,15 +45,6 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
         )
     });
     found.into_iter().collect()
-}
-
-fn named(id: &str, files: &[&SitePath]) -> String {
-    let names: Vec<&str> = files.iter().take(NAMED).map(|path| path.as_str()).collect();
-    let names = names.join(", ");
-    match files.len().checked_sub(NAMED) {
-        None | Some(0) => format!("{id} ({names})"),
-        Some(more) => format!("{id} ({names} and {more} more)"),
-    }
 }
 
 #[cfg(test)]

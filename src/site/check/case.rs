@@ -6,8 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::finding::{Material, RawFinding};
-use crate::model::asset::Asset;
+use super::finding::{Material, RawFinding, each_path};
 use crate::model::path::SitePath;
 
 pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
@@ -16,7 +15,8 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     // search for repeats is cheap. Of two names that clash, at least one is not in folded form. So the first pass keeps
     // only such names, and the second adds the names that they clash with.
     let mut names: HashMap<(&str, Cow<'_, str>), Vec<&str>> = HashMap::new();
-    each_name(assets, |folder, name, whole| {
+    each_path(assets, |whole, _| {
+        let (folder, name) = split(whole);
         if let Cow::Owned(folded) = fold(name) {
             let same = names.entry((folder, folded.into())).or_default();
             if !same.contains(&whole) {
@@ -27,7 +27,8 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     if names.is_empty() {
         return Vec::new();
     }
-    each_name(assets, |folder, name, whole| {
+    each_path(assets, |whole, _| {
+        let (folder, name) = split(whole);
         if let Cow::Borrowed(_) = fold(name)
             && let Some(same) = names.get_mut(&(folder, Cow::Borrowed(name)))
             && !same.contains(&whole)
@@ -43,27 +44,10 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     findings.collect()
 }
 
-/// Calls `take` with the folder, name and full path of each file and folder of the site, mostly once.
-fn each_name<'a>(assets: &'a [Asset], mut take: impl FnMut(&'a str, &'a str, &'a str)) {
-    let mut last = "";
-    for asset in assets {
-        let path = asset.path.as_str();
-        // The part that this path shares with the previous one was visited before.
-        let shared = path.bytes().zip(last.bytes()).take_while(|(a, b)| a == b).count();
-        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-        for end in ends.filter(|end| *end >= shared) {
-            let whole = &path[..end];
-            let (folder, name) = whole.rsplit_once('/').unwrap_or(("", whole));
-            take(folder, name, whole);
-        }
-        last = path;
-    }
-}
-
 fn findings(same: &[&str]) -> Vec<RawFinding> {
-    let (first, others) = same
-        .split_first()
-        .map_or(("", same), |(first, others)| (*first, others));
+    let Some((first, others)) = same.split_first() else {
+        return Vec::new();
+    };
     let finding = |path: &&str| {
         Some(RawFinding::new(
             SitePath::new(path).ok()?,
@@ -72,6 +56,11 @@ fn findings(same: &[&str]) -> Vec<RawFinding> {
         ))
     };
     others.iter().filter_map(finding).collect()
+}
+
+/// Returns the folder and the name of a path.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
 }
 
 /// Lowercases a name one character at a time, because the lowercase form of a sigma must not depend on what follows it.

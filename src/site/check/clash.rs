@@ -6,22 +6,18 @@
 //! Browsers cache all files below the folder of the copies for a year, so a file there must be named after its content,
 //! as a copy is.
 
-use super::finding::{Material, RawFinding, holds};
+use super::finding::{Material, RawFinding, each_path, holds};
 use crate::model::asset::Asset;
 use crate::model::encoding::Coding;
 use crate::model::path::SitePath;
 
 pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
-    let mut last = "";
-    let clashes = material.assets.iter().flat_map(|asset| {
-        let path = asset.path.as_str();
-        // The part that this path shares with the previous one was visited before.
-        let before = std::mem::replace(&mut last, path);
-        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-        let new = ends.filter(move |end| !(before.starts_with(&path[..*end]) && before[*end..].starts_with('/')));
-        new.filter_map(move |end| clash(material.assets, &path[..end], end < path.len()))
+    let mut found = Vec::new();
+    each_path(material.assets, |path, is_folder| {
+        found.extend(clash(material.assets, path, is_folder));
     });
-    clashes.chain(among_copies(material)).collect()
+    found.extend(among_copies(material));
+    found
 }
 
 fn clash(assets: &[Asset], taken: &str, is_folder: bool) -> Option<RawFinding> {

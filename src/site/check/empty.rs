@@ -25,12 +25,7 @@ pub(super) const fn may_be_pointer(size: u64) -> bool {
 /// Adds a hit if the bytes are a pointer.
 pub(super) fn search(bytes: &[u8], hits: &mut Vec<Hit>) {
     if bytes.starts_with(POINTER) && may_be_pointer(bytes.len() as u64) {
-        hits.push(Hit {
-            check: NAME.into(),
-            line: None,
-            rule: String::new(),
-            shown: String::new(),
-        });
+        hits.push(Hit::of_file(NAME, ""));
     }
 }
 
@@ -52,12 +47,9 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
             .iter()
             .any(|kind| media.starts_with(kind));
         if is_seen || matches!(media, "application/pdf" | "application/wasm") {
+            let message = "there is nothing in this file: readers see it broken";
             let hint = "build again, and see whether the source of this file is empty too";
-            return Some(RawFinding::new(
-                path,
-                "there is nothing in this file: readers see it broken",
-                hint,
-            ));
+            return Some(RawFinding::new(path, message, hint));
         }
         let hint = "if it is meant to be empty, name it in `allow` of [check]";
         (media == "text/javascript").then(|| RawFinding::new(path, "there is nothing in this script", hint).light())
@@ -68,7 +60,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::check::Weight;
+    use crate::model::severity::Severity;
     use crate::site::check::tests::Export;
 
     #[test]
@@ -87,14 +79,14 @@ mod tests {
         ]);
         let found: Vec<_> = find(export.material())
             .into_iter()
-            .map(|finding| (finding.path.to_string(), finding.weight))
+            .map(|finding| (finding.path.to_string(), finding.severity))
             .collect();
         let expected = [
-            ("a.png", Weight::Full),
-            ("b.png", Weight::Full),
-            ("c.js", Weight::Full),
-            ("d.js", Weight::Light),
-            ("e.woff2", Weight::Full),
+            ("a.png", None),
+            ("b.png", None),
+            ("c.js", None),
+            ("d.js", Some(Severity::Warning)),
+            ("e.woff2", None),
         ];
         assert_eq!(found, expected.map(|(path, weight)| (path.to_owned(), weight)));
     }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use globset::GlobSet;
 use serde::ser::{SerializeStruct as _, Serializer};
 
+use crate::config::Level;
 use crate::model::asset::Asset;
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
@@ -110,23 +111,13 @@ impl<'a> Material<'a> {
     }
 }
 
-/// The weight of a finding, which its severity depends on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Weight {
-    /// An error, unless the check is off.
-    Heavy,
-    /// As severe as the level of its check.
-    Full,
-    /// A warning at most, because it may be intended.
-    Light,
-}
-
 /// A finding of a check, before the level of the check is applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RawFinding {
     pub(super) path: SitePath,
     pub(super) line: Option<u32>,
-    pub(super) weight: Weight,
+    /// Its severity, if that does not follow from the level of the check.
+    pub(super) severity: Option<Severity>,
     pub(super) message: String,
     pub(super) hint: String,
     pub(super) fault: Option<String>,
@@ -139,7 +130,7 @@ impl RawFinding {
         Self {
             path,
             line: None,
-            weight: Weight::Full,
+            severity: None,
             message: message.into(),
             hint: hint.into(),
             fault: None,
@@ -161,14 +152,34 @@ impl RawFinding {
 
     /// Makes the finding an error, unless the check is off.
     pub(super) fn heavy(mut self) -> Self {
-        self.weight = Weight::Heavy;
+        self.severity = Some(Severity::Error);
         self
     }
 
-    /// Makes the finding a warning at most.
+    /// Makes the finding a warning at most, because it may be intended.
     pub(super) fn light(mut self) -> Self {
-        self.weight = Weight::Light;
+        self.severity = Some(Severity::Warning);
         self
+    }
+
+    /// Returns the problem that this finding of a check is. `None` if the check is off.
+    pub(super) fn problem(self, check: &'static str, level: Level) -> Option<Problem> {
+        let severity = match level {
+            Level::Error => Severity::Error,
+            Level::Warn => Severity::Warning,
+            Level::Off => return None,
+        };
+        Some(Problem {
+            path: self.path,
+            line: self.line,
+            severity: self.severity.unwrap_or(severity),
+            check,
+            message: self.message,
+            hint: self.hint,
+            fault: self.fault,
+            always: self.always,
+            known: None,
+        })
     }
 }
 
@@ -181,6 +192,16 @@ pub(super) fn shortened(text: &str) -> String {
     }
 }
 
+/// Names the first files of many, and how many more there are.
+pub(super) fn first_names(paths: &[&SitePath], most: usize) -> String {
+    let first: Vec<&str> = paths.iter().take(most).map(|path| path.as_str()).collect();
+    let more = match paths.len().saturating_sub(most) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    first.join(", ") + &more
+}
+
 /// Whether links lead to a page. They don't lead to the error pages or to Next.js's own pages.
 pub(super) fn is_reached_by_links(page: &str) -> bool {
     let page = page.strip_suffix(".html").unwrap_or(page);
@@ -191,6 +212,21 @@ pub(super) fn is_reached_by_links(page: &str) -> bool {
 /// Whether there is a file with this path.
 pub(super) fn holds(assets: &[Asset], path: &str) -> bool {
     assets.binary_search_by(|asset| asset.path.as_str().cmp(path)).is_ok()
+}
+
+/// Calls `take` with the path of each file and folder of the site, mostly once, and whether it is a folder.
+pub(super) fn each_path<'a>(assets: &'a [Asset], mut take: impl FnMut(&'a str, bool)) {
+    let mut last = "";
+    for asset in assets {
+        let path = asset.path.as_str();
+        // The part that this path shares with the previous one was visited before.
+        let shared = path.bytes().zip(last.bytes()).take_while(|(a, b)| a == b).count();
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        for end in ends.filter(|end| *end >= shared) {
+            take(&path[..end], end < path.len());
+        }
+        last = path;
+    }
 }
 
 /// Returns the first file below a folder. `folder` ends with a slash.

@@ -29,7 +29,8 @@ pub fn problems(bad: &[BadLine], level: Level) -> Vec<Problem> {
         message: format!("this line {}", line.reason),
         hint: "change or remove the line; the reference says what `_headers` may contain (Headers)".to_owned(),
         fault: None,
-        always: false,
+        // A line that is not followed was never followed, whatever is live.
+        always: severity == Severity::Error,
         known: None,
     };
     bad.iter().map(problem).collect()

@@ -2,12 +2,11 @@
 //!
 //! Only the host has a record of the earlier content, so the paths come from the plan, not from the export.
 
-use super::finding::Problem;
+use super::finding::{Problem, RawFinding};
 use crate::config::Level;
 use crate::model::digest::Digest;
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
-use crate::model::severity::Severity;
 
 /// The check's name in the site manifest.
 pub const NAME: &str = "immutable";
@@ -49,28 +48,15 @@ pub struct Earlier {
 /// Returns the problems for these conflicts.
 #[must_use]
 pub fn problems(conflicts: &[Conflict], level: Level) -> Vec<Problem> {
-    let severity = match level {
-        Level::Error => Severity::Error,
-        Level::Warn => Severity::Warning,
-        Level::Off => return Vec::new(),
-    };
-    let problem = |conflict: &Conflict| Problem {
-        path: conflict.path.clone(),
-        line: None,
-        severity,
-        check: NAME,
-        message: message(conflict),
-        hint:
-            "give the file a name that changes with its content, or move it out of the folders that browsers keep; if \
-               the bundler named it and the same source gave both, delete the cache of the build (`.next`) and change \
-               something in the file. To publish it as it is, name it in `allow` of [check]: readers of the earlier \
-               release then keep its bytes"
-                .to_owned(),
-        fault: None,
-        always: true,
-        known: None,
-    };
-    conflicts.iter().map(problem).collect()
+    let hint = "give the file a name that changes with its content, or move it out of the folders that browsers keep; \
+                if the bundler named it and the same source gave both, delete the cache of the build (`.next`) and \
+                change something in the file. To publish it as it is, name it in `allow` of [check]: readers of the \
+                earlier release then keep its bytes";
+    let finding = |conflict: &Conflict| RawFinding::new(conflict.path.clone(), message(conflict), hint).always();
+    conflicts
+        .iter()
+        .filter_map(|conflict| finding(conflict).problem(NAME, level))
+        .collect()
 }
 
 fn message(conflict: &Conflict) -> String {

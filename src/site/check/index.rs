@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn a_folder_without_any_page_is_an_error() {
         let findings = find(crate::site::check::tests::Export::of_paths(&["a.js"]).material());
-        assert_eq!(findings[0].weight, crate::site::check::Weight::Heavy);
+        assert_eq!(findings[0].severity, Some(crate::model::severity::Severity::Error));
     }
 
     #[test]

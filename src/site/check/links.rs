@@ -46,16 +46,13 @@ fn names_a_host(url: &str) -> bool {
 fn words((url, position, fault): &(&str, Position, &UrlFault)) -> (String, String) {
     let what = format!("{} {}", noun(*position), shortened(url));
     match fault {
+        UrlFault::Missing if *position == Position::Link => (
+            format!("broken link: {} does not exist", shortened(url)),
+            "correct the link or add the page".to_owned(),
+        ),
         UrlFault::Missing => (
-            match position {
-                Position::Link => format!("broken link: {} does not exist", shortened(url)),
-                _ => format!("{what} does not exist"),
-            },
-            match position {
-                Position::Link => "correct the link or add the page",
-                _ => "correct the address or put the file into `public/`",
-            }
-            .to_owned(),
+            format!("{what} does not exist"),
+            "correct the address or put the file into `public/`".to_owned(),
         ),
         UrlFault::Spelled { right } => (
             format!("{what} does not exist in this spelling: the site has {right}"),

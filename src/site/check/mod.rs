@@ -40,11 +40,10 @@ pub mod well_known;
 
 use rayon::prelude::*;
 
+use self::finding::RawFinding;
 pub use self::finding::{Known, Material, Problem};
-use self::finding::{RawFinding, Weight};
 pub use self::search::Searches;
 use crate::config::{Level, Levels};
-use crate::model::severity::Severity;
 
 /// Finds mistakes of one kind.
 type Find = fn(Material<'_>) -> Vec<RawFinding>;
@@ -82,33 +81,21 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 #[must_use]
 pub fn check(material: Material<'_>, levels: &Levels) -> Vec<Problem> {
     let found = CHECKS.par_iter().flat_map_iter(|(check, find)| {
-        let severity = match levels.of(check) {
-            Level::Error => Some(Severity::Error),
-            Level::Warn => Some(Severity::Warning),
-            Level::Off => None,
+        let level = levels.of(check);
+        let findings = if level == Level::Off {
+            Vec::new()
+        } else {
+            find(material)
         };
-        let findings = severity.map(|severity| (severity, find(material)));
-        let each = findings
+        let problems = findings
             .into_iter()
-            .flat_map(|(severity, findings)| findings.into_iter().map(move |finding| (severity, finding)));
-        each.map(|(severity, finding)| Problem {
-            path: finding.path,
-            line: finding.line,
-            severity: match finding.weight {
-                Weight::Heavy => Severity::Error,
-                Weight::Full => severity,
-                Weight::Light => Severity::Warning,
-            },
-            check,
-            message: finding.message,
-            hint: finding.hint,
-            fault: finding.fault,
-            always: finding.always || known::ALWAYS.contains(check),
-            known: None,
-        })
+            .filter_map(move |finding| finding.problem(check, level));
+        problems.filter(|problem| !material.allowed.is_match(problem.path.as_str()))
     });
     let mut problems: Vec<Problem> = found.collect();
-    problems.retain(|problem| !material.allowed.is_match(problem.path.as_str()));
+    for problem in &mut problems {
+        problem.always |= known::ALWAYS.contains(&problem.check);
+    }
     problems.sort();
     problems
 }

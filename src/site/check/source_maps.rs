@@ -57,12 +57,7 @@ fn is_of_worker(name: &str) -> bool {
 /// Adds a hit for a source map with more than sources of Next.js, which exports one such map by itself.
 pub(super) fn search(path: &str, bytes: &[u8], hits: &mut Vec<Hit>) {
     if ENDINGS.iter().any(|ending| path.ends_with(ending)) && !is_of_next(bytes) {
-        hits.push(Hit {
-            check: NAME.into(),
-            line: None,
-            rule: String::new(),
-            shown: String::new(),
-        });
+        hits.push(Hit::of_file(NAME, ""));
     }
 }
 

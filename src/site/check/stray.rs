@@ -4,7 +4,7 @@
 //! it needs a warning. A backup may show content that was removed from the site. All such files are reported in one
 //! finding, because there are usually several.
 
-use super::finding::{Material, RawFinding};
+use super::finding::{Material, RawFinding, first_names};
 
 /// Files that other hosts read.
 const OF_HOSTS: &[&str] = &[
@@ -43,17 +43,10 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let Some(first) = stray.first() else {
         return Vec::new();
     };
-    let named: Vec<&str> = stray.iter().take(NAMED).map(|path| path.as_str()).collect();
-    let more = match stray.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+    let named = first_names(&stray, NAMED);
     vec![RawFinding::new(
         (*first).clone(),
-        format!(
-            "everyone can read what was meant for another host or left by an editor: {}{more}",
-            named.join(", ")
-        ),
+        format!("everyone can read what was meant for another host or left by an editor: {named}"),
         "remove them from `public/`, or leave them out with `exclude`",
     )]
 }

@@ -10,6 +10,7 @@ use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
 use crate::model::event::Silent;
 use crate::model::path::SitePath;
+use crate::model::severity::Severity;
 use crate::site::source::{Source, SourceError};
 use crate::site::survey;
 use crate::site::survey::Survey;
@@ -29,7 +30,6 @@ impl Source for Files {
         path: &SitePath,
         _: Digest,
         _: u64,
-        _: usize,
         _: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), SourceError> {
         Err(SourceError::Changed { path: path.clone() })

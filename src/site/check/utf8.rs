@@ -27,7 +27,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::check::Weight;
+    use crate::model::severity::Severity;
     use crate::site::check::tests::Export;
 
     #[test]
@@ -40,13 +40,13 @@ mod tests {
         ]);
         let found: Vec<_> = find(export.material())
             .into_iter()
-            .map(|finding| (finding.path.to_string(), finding.line, finding.weight))
+            .map(|finding| (finding.path.to_string(), finding.line, finding.severity))
             .collect();
         assert_eq!(
             found,
             [
-                ("a.css".to_owned(), Some(1), Weight::Light),
-                ("index.html".to_owned(), Some(2), Weight::Full)
+                ("a.css".to_owned(), Some(1), Some(Severity::Warning)),
+                ("index.html".to_owned(), Some(2), None)
             ]
         );
     }

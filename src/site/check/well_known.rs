@@ -3,10 +3,9 @@
 //! Upload tools often leave out names that begin with a dot by default. Without these files apps lose their links, and
 //! certificates lose their proofs. Only the host has a record of the earlier files, so this check uses the plan.
 
-use super::finding::Problem;
+use super::finding::{Problem, RawFinding};
 use crate::config::Level;
 use crate::model::path::SitePath;
-use crate::model::severity::Severity;
 
 /// The check's name in the site manifest.
 pub const NAME: &str = "well-known";
@@ -18,30 +17,19 @@ const FOLDER: &str = ".well-known/";
 /// `is_left` says whether the new site has a file in the folder.
 #[must_use]
 pub fn problem<'a>(removed: impl Iterator<Item = &'a SitePath>, is_left: bool, level: Level) -> Option<Problem> {
-    let severity = match level {
-        Level::Error => Severity::Error,
-        Level::Warn => Severity::Warning,
-        Level::Off => return None,
-    };
     let lost: Vec<&SitePath> = removed.filter(|path| holds(path)).collect();
     let first = (*lost.first().filter(|_| !is_left)?).clone();
     let count = match lost.len() {
         1 => "1 file".to_owned(),
         more => format!("{more} files"),
     };
-    Some(Problem {
-        path: first,
-        line: None,
-        severity,
-        check: NAME,
-        message: format!("{FOLDER} is gone with {count} that the live release has"),
-        hint: "the upload of the build may have left out names that begin with a dot (actions/upload-artifact: \
-               `include-hidden-files: true`); if it is meant, publish with --allow-removals"
-            .to_owned(),
-        fault: None,
-        always: true,
-        known: None,
-    })
+    let finding = RawFinding::new(
+        first,
+        format!("{FOLDER} is gone with {count} that the live release has"),
+        "the upload of the build may have left out names that begin with a dot (actions/upload-artifact: \
+         `include-hidden-files: true`); if it is meant, publish with --allow-removals",
+    );
+    finding.always().problem(NAME, level)
 }
 
 /// Whether a path is inside the folder.
@@ -53,6 +41,7 @@ pub fn holds(path: &SitePath) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::severity::Severity;
 
     #[test]
     fn the_loss_of_the_folder_is_found_and_that_of_one_file_is_not() {

@@ -69,13 +69,18 @@ pub fn fingerprint(
     observer: &dyn Observer,
 ) -> Result<Site, SourceError> {
     let resolver = Resolver::new(options.origin, &survey.base_path).with_asset_prefix(&survey.asset_prefix);
+    let surveyed = SurveyedExport {
+        assets,
+        survey,
+        source: &*export,
+    };
     let renaming = if options.stable_build_id {
-        renaming(assets, survey, &*export, observer)?
+        surveyed.renaming(observer)?
     } else {
         None
     };
     let mut rewriter = Rewriter::new(resolver, renaming);
-    set_proofs(assets, survey, &*export, &mut rewriter)?;
+    surveyed.set_proofs(&mut rewriter)?;
     let copies = names::name(assets, survey, options, &mut rewriter);
     observer.notice(Event::StageMeasured {
         stage: Stage::Fingerprint,
@@ -87,7 +92,7 @@ pub fn fingerprint(
     let changed: Result<Vec<Option<RewriteOutcome>>, SourceError> = (0..assets.len())
         .into_par_iter()
         .map(|index| {
-            let digested = outcome(assets, index, survey, &*export, &rewriter);
+            let digested = surveyed.outcome(index, &rewriter);
             observer.notice(Event::Progressed {
                 stage: Stage::Fingerprint,
                 items: 1,
@@ -100,8 +105,10 @@ pub fn fingerprint(
 
     // Room for every file, because most sites rewrite nearly all of them. A vector that is one entry too small would
     // double its memory.
-    let mut origins: Vec<(SitePath, ByteOrigin)> = Vec::with_capacity(assets.len() + copies.len());
-    let mut finished = Vec::with_capacity(assets.len() + copies.len());
+    let mut finished = Finished {
+        assets: Vec::with_capacity(assets.len() + copies.len()),
+        origins: Vec::with_capacity(assets.len() + copies.len()),
+    };
     let rewritten = changed
         .iter()
         .map(|outcome| Some(outcome.as_ref()?.rewritten))
@@ -112,24 +119,24 @@ pub fn fingerprint(
             .and_then(|path| SitePath::new(&path).ok());
         let path = path.unwrap_or_else(|| asset.path.clone());
         let new = changed.and_then(|outcome| Some((outcome.change, outcome.rewritten.result?)));
-        let (change, digest, size) = match new {
-            Some((change, (digest, size))) => (Some(change), digest, size),
-            None => (None, asset.digest, asset.size),
-        };
-        finished.push(entry(&mut origins, asset, path, change, digest, size));
+        finished.add(asset, path, new);
     }
     for copy in copies {
         if let Some(asset) = assets.get(copy.of) {
-            finished.push(entry(&mut origins, asset, copy.path, None, asset.digest, asset.size));
+            finished.add(asset, copy.path, None);
         }
     }
     if let Some((path, asset)) = deployment_mark(assets, survey) {
-        finished.push(entry(&mut origins, asset, path, None, asset.digest, asset.size));
+        finished.add(asset, path, None);
     }
-    finished.sort_by(|a, b| a.path.cmp(&b.path));
+    let Finished {
+        mut assets,
+        mut origins,
+    } = finished;
+    assets.sort_by(|a, b| a.path.cmp(&b.path));
     origins.shrink_to_fit();
     Ok(Site {
-        assets: finished,
+        assets,
         source: Arc::new(RewritingSource::new(export, rewriter, origins)),
         rewritten,
     })
@@ -146,68 +153,40 @@ fn deployment_mark<'a>(assets: &'a [Asset], survey: &Survey) -> Option<(SitePath
     Some((SitePath::new(&path).ok()?, smallest))
 }
 
-/// Returns the site's file for a file of the export, and records the origin of its bytes.
-fn entry(
-    origins: &mut Vec<(SitePath, ByteOrigin)>,
-    asset: &Asset,
-    path: SitePath,
-    change: Option<RewritePlan>,
-    digest: Digest,
-    size: u64,
-) -> Asset {
-    // An encoding in the export belongs to the unchanged bytes only.
-    let given = if change.is_none() {
-        asset.given.clone()
-    } else {
-        GivenEncodings::default()
-    };
-    if path != asset.path || change.is_some() {
-        let origin = ByteOrigin {
-            path: asset.path.clone(),
-            digest: asset.digest,
-            size: asset.size,
-            change,
-        };
-        origins.push((path.clone(), origin));
-    }
-    Asset {
-        path,
-        digest,
-        size,
-        given,
-    }
+/// The files of the site, and the origins of those bytes that are not the export's at the same path.
+struct Finished {
+    assets: Vec<Asset>,
+    origins: Vec<(SitePath, ByteOrigin)>,
 }
 
-/// Returns the change of the build ID; `None` if there is no build ID, or if it can't be replaced everywhere.
-fn renaming(
-    assets: &[Asset],
-    survey: &Survey,
-    export: &dyn Source,
-    observer: &dyn Observer,
-) -> Result<Option<Renaming>, SourceError> {
-    let Some(old) = &survey.build_id else { return Ok(None) };
-    if survey.build_ids(assets).len() > 1 {
-        // Files of several builds. A check reports them.
-        return Ok(None);
-    }
-    if let Some((path, reason)) = obstacle(assets, survey) {
-        observer.notice(Event::Noted(Note::BuildIdKept {
-            path: path.clone(),
-            reason: reason.to_owned(),
-        }));
-        return Ok(None);
-    }
-    let mut code = Vec::new();
-    for (asset, facts) in assets.iter().zip(&survey.facts) {
-        if build_id::is_code(asset.path.as_str()) {
-            let digest = match facts.mention {
-                Mention::None => asset.digest,
-                _ => build_id::digest_without(&export.read(&asset.path, asset.digest, asset.size)?, old),
+impl Finished {
+    /// Adds a file of the export under its path in the site. `new`: how its bytes change, and their digest and number
+    /// then.
+    fn add(&mut self, asset: &Asset, path: SitePath, new: Option<(RewritePlan, (Digest, u64))>) {
+        let is_changed = new.is_some();
+        let (change, (digest, size)) = new.map_or((None, (asset.digest, asset.size)), |(plan, new)| (Some(plan), new));
+        if path != asset.path || is_changed {
+            let origin = ByteOrigin {
+                path: asset.path.clone(),
+                digest: asset.digest,
+                size: asset.size,
+                change,
             };
-            code.push((asset.path.as_str(), digest));
+            self.origins.push((path.clone(), origin));
         }
+        // An encoding in the export belongs to the unchanged bytes only.
+        let given = if is_changed {
+            GivenEncodings::default()
+        } else {
+            asset.given.clone()
+        };
+        self.assets.push(Asset {
+            path,
+            digest,
+            size,
+            given,
+        });
     }
-    Ok(Renaming::new(old, &build_id::stable(code.into_iter(), old)))
 }
 
 /// Returns the first file that keeps the build ID from being replaced, and the reason.
@@ -239,41 +218,6 @@ const PROOFS: &[&str] = &[
     ".asc", ".md5", ".minisig", ".sha1", ".sha256", ".sha384", ".sha512", ".sig",
 ];
 
-/// Computes the hashes of the scripts and style sheets that the build ID changes, before and after the change:
-/// `integrity` may contain them in any text. A script that contains the hash of another changes with it, so this
-/// repeats until nothing changes.
-fn set_proofs(
-    assets: &[Asset],
-    survey: &Survey,
-    export: &dyn Source,
-    rewriter: &mut Rewriter,
-) -> Result<(), SourceError> {
-    if rewriter.renaming().is_none() {
-        return Ok(());
-    }
-    let mut proved = Vec::new();
-    for (asset, facts) in assets.iter().zip(&survey.facts) {
-        let is_loaded = [".js", ".mjs", ".css"]
-            .iter()
-            .any(|end| asset.path.as_str().ends_with(end));
-        if is_loaded && facts.mention != Mention::None {
-            proved.push((asset, export.read(&asset.path, asset.digest, asset.size)?));
-        }
-    }
-    for _ in 0..proved.len() {
-        let proofs: Vec<(String, String)> = proved
-            .iter()
-            .filter_map(|(asset, old)| Some((old, rewriter.rewrite(old, &unread(asset))?)))
-            .flat_map(|(old, new)| policy::hashes(old).into_iter().zip(policy::hashes(&new)))
-            .collect();
-        if proofs == rewriter.proofs() {
-            break;
-        }
-        rewriter.set_proofs(proofs);
-    }
-    Ok(())
-}
-
 /// Returns a rewrite plan without parsing the file.
 fn unread(asset: &Asset) -> RewritePlan {
     RewritePlan {
@@ -289,66 +233,123 @@ struct RewriteOutcome {
     rewritten: Rewritten,
 }
 
-/// Returns the result for a file; `None` if it stays as it is.
-fn outcome(
-    assets: &[Asset],
-    index: usize,
-    survey: &Survey,
-    export: &dyn Source,
-    rewriter: &Rewriter,
-) -> Result<Option<RewriteOutcome>, SourceError> {
-    let (Some(asset), Some(kind), Some(facts)) = (assets.get(index), survey.kinds.get(index), survey.facts.get(index))
-    else {
-        return Ok(None);
-    };
-    let is_read = facts.unclear.is_none() && facts.not_utf8.is_none();
-    let mut change = match kind {
-        FileKind::Page if is_read => with_fingerprints(assets, index, Language::Page, survey, rewriter),
-        FileKind::Payload(page) if is_read => with_fingerprints(assets, *page, Language::Payload, survey, rewriter),
-        _ => None,
-    }
-    .unwrap_or_else(|| unread(asset));
-    let has_id = facts.mention != Mention::None;
-    let may_have_proofs = rewriter.has_proofs() && *kind != FileKind::Other && asset.size <= MAX_TEXT;
-    if change.allowed.is_empty() {
-        if !(may_have_proofs || has_id && rewriter.renaming().is_some()) {
-            return Ok(None);
-        }
-        change = unread(asset);
-        // The policy of the page may have to change, even if its payload can't be parsed.
-        if *kind == FileKind::Page {
-            change.language = Language::Page;
-        }
-    }
-    let key = rewriter.key(&change);
-    let known = survey
-        .learned
-        .as_ref()
-        .and_then(|learned| learned.rewritten(index, &key));
-    if let Some(rewritten) = known {
-        return Ok(Some(RewriteOutcome { change, rewritten }));
-    }
-    let bytes = export.read(&asset.path, asset.digest, asset.size)?;
-    let new = rewriter.rewrite(&bytes, &change);
-    let rewritten = Rewritten {
-        key,
-        has_id: has_id && rewriter.renaming().is_none(),
-        result: new.map(|new| (Digest::of(&new), new.len() as u64)),
-    };
-    Ok(Some(RewriteOutcome { change, rewritten }))
+/// An export, the facts about it, and its bytes.
+#[derive(Clone, Copy)]
+struct SurveyedExport<'a> {
+    assets: &'a [Asset],
+    survey: &'a Survey,
+    source: &'a dyn Source,
 }
 
-/// Returns the rewrite plan of a page or payload file, which may use the same fingerprints as its page.
-fn with_fingerprints(
-    assets: &[Asset],
-    page: usize,
-    language: Language,
-    survey: &Survey,
-    rewriter: &Rewriter,
-) -> Option<RewritePlan> {
-    Some(RewritePlan {
-        language,
-        base: assets.get(page)?.path.clone(),
-        allowed: rewriter.allowed(&survey.facts.get(page)?.used),
-    })
+impl SurveyedExport<'_> {
+    fn read(self, asset: &Asset) -> Result<Vec<u8>, SourceError> {
+        self.source.read(&asset.path, asset.digest, asset.size)
+    }
+
+    /// Returns the change of the build ID; `None` if there is no build ID, or if it can't be replaced everywhere.
+    fn renaming(self, observer: &dyn Observer) -> Result<Option<Renaming>, SourceError> {
+        let Some(old) = &self.survey.build_id else {
+            return Ok(None);
+        };
+        if self.survey.build_ids(self.assets).len() > 1 {
+            // Files of several builds. A check reports them.
+            return Ok(None);
+        }
+        if let Some((path, reason)) = obstacle(self.assets, self.survey) {
+            observer.notice(Event::Noted(Note::BuildIdKept {
+                path: path.clone(),
+                reason: reason.to_owned(),
+            }));
+            return Ok(None);
+        }
+        let mut code = Vec::new();
+        for (asset, facts) in self.assets.iter().zip(&self.survey.facts) {
+            if build_id::is_code(asset.path.as_str()) {
+                let digest = match facts.mention {
+                    Mention::None => asset.digest,
+                    _ => build_id::digest_without(&self.read(asset)?, old),
+                };
+                code.push((asset.path.as_str(), digest));
+            }
+        }
+        Ok(Renaming::new(old, &build_id::stable(code.into_iter(), old)))
+    }
+
+    /// Computes the hashes of the scripts and style sheets that the build ID changes, before and after the change:
+    /// `integrity` may contain them in any text. A script that contains the hash of another changes with it, so this
+    /// repeats until nothing changes.
+    fn set_proofs(self, rewriter: &mut Rewriter) -> Result<(), SourceError> {
+        if rewriter.renaming().is_none() {
+            return Ok(());
+        }
+        let mut proved = Vec::new();
+        for (asset, facts) in self.assets.iter().zip(&self.survey.facts) {
+            let path = asset.path.as_str();
+            let is_loaded = [".js", ".mjs", ".css"].iter().any(|end| path.ends_with(end));
+            if is_loaded && facts.mention != Mention::None {
+                proved.push((asset, self.read(asset)?));
+            }
+        }
+        for _ in 0..proved.len() {
+            let proofs: Vec<(String, String)> = proved
+                .iter()
+                .filter_map(|(asset, old)| Some((old, rewriter.rewrite(old, &unread(asset))?)))
+                .flat_map(|(old, new)| policy::hashes(old).into_iter().zip(policy::hashes(&new)))
+                .collect();
+            if proofs == rewriter.proofs() {
+                break;
+            }
+            rewriter.set_proofs(proofs);
+        }
+        Ok(())
+    }
+
+    /// Returns the result for a file; `None` if it stays as it is.
+    fn outcome(self, index: usize, rewriter: &Rewriter) -> Result<Option<RewriteOutcome>, SourceError> {
+        let Self { assets, survey, .. } = self;
+        let (Some(asset), Some(kind), Some(facts)) =
+            (assets.get(index), survey.kinds.get(index), survey.facts.get(index))
+        else {
+            return Ok(None);
+        };
+        // A payload file may use the same fingerprints as its page.
+        let with_fingerprints = |page: usize, language| {
+            Some(RewritePlan {
+                language,
+                base: assets.get(page)?.path.clone(),
+                allowed: rewriter.allowed(&survey.facts.get(page)?.used),
+            })
+        };
+        let is_read = facts.unclear.is_none() && facts.not_utf8.is_none();
+        let mut change = match kind {
+            FileKind::Page if is_read => with_fingerprints(index, Language::Page),
+            FileKind::Payload(page) if is_read => with_fingerprints(*page, Language::Payload),
+            _ => None,
+        }
+        .unwrap_or_else(|| unread(asset));
+        let has_id = facts.mention != Mention::None;
+        let may_have_proofs = !rewriter.proofs().is_empty() && *kind != FileKind::Other && asset.size <= MAX_TEXT;
+        if change.allowed.is_empty() {
+            if !(may_have_proofs || has_id && rewriter.renaming().is_some()) {
+                return Ok(None);
+            }
+            change = unread(asset);
+            // The policy of the page may have to change, even if its payload can't be parsed.
+            if *kind == FileKind::Page {
+                change.language = Language::Page;
+            }
+        }
+        let key = rewriter.key(&change);
+        let learned = survey.learned.as_ref();
+        if let Some(rewritten) = learned.and_then(|learned| learned.rewritten(index, &key)) {
+            return Ok(Some(RewriteOutcome { change, rewritten }));
+        }
+        let new = rewriter.rewrite(&self.read(asset)?, &change);
+        let rewritten = Rewritten {
+            key,
+            has_id: has_id && rewriter.renaming().is_none(),
+            result: new.map(|new| (Digest::of(&new), new.len() as u64)),
+        };
+        Ok(Some(RewriteOutcome { change, rewritten }))
+    }
 }

@@ -66,12 +66,7 @@ impl Rewriter {
         self.renaming.as_ref()
     }
 
-    /// Whether hashes are replaced. Any text may contain one.
-    pub fn has_proofs(&self) -> bool {
-        !self.proofs.is_empty()
-    }
-
-    /// Returns the hashes of files, before and after the change.
+    /// Returns the hashes of files, before and after the change. Any text may contain one.
     pub fn proofs(&self) -> &[(String, String)] {
         &self.proofs
     }

@@ -49,22 +49,23 @@ impl RewritingSource {
         let (known, origin) = self.origins[..end].last()?;
         (known == path).then_some(origin)
     }
-
-    fn rewritten(&self, origin: &ByteOrigin, change: &RewritePlan) -> Result<Vec<u8>, SourceError> {
-        let bytes = self.export.read(&origin.path, origin.digest, origin.size)?;
-        Ok(self.rewriter.rewrite(&bytes, change).unwrap_or(bytes))
-    }
 }
 
 impl Source for RewritingSource {
     fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError> {
-        let Some(origin) = self.origin(path) else {
-            return self.export.read(path, digest, size);
-        };
-        let Some(change) = &origin.change else {
-            return self.export.read(&origin.path, digest, size);
-        };
-        unchanged(self.rewritten(origin, change)?, path, digest, size)
+        match self.origin(path) {
+            None => self.export.read(path, digest, size),
+            Some(ByteOrigin { path, change: None, .. }) => self.export.read(path, digest, size),
+            Some(
+                origin @ ByteOrigin {
+                    change: Some(change), ..
+                },
+            ) => {
+                let bytes = self.export.read(&origin.path, origin.digest, origin.size)?;
+                let bytes = self.rewriter.rewrite(&bytes, change).unwrap_or(bytes);
+                unchanged(bytes, path, digest, size)
+            }
+        }
     }
 
     fn read_pieces(
@@ -72,14 +73,13 @@ impl Source for RewritingSource {
         path: &SitePath,
         digest: Digest,
         size: u64,
-        piece: usize,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), SourceError> {
         match self.origin(path) {
-            None => self.export.read_pieces(path, digest, size, piece, take),
-            Some(ByteOrigin { path, change: None, .. }) => self.export.read_pieces(path, digest, size, piece, take),
+            None => self.export.read_pieces(path, digest, size, take),
+            Some(ByteOrigin { path, change: None, .. }) => self.export.read_pieces(path, digest, size, take),
             Some(_) => {
-                in_pieces(&self.read(path, digest, size)?, piece, take);
+                in_pieces(&self.read(path, digest, size)?, take);
                 Ok(())
             }
         }

@@ -97,7 +97,7 @@ fn finish_noted(files: &[(&str, &str)], how: &How, observer: &dyn Observer) -> B
             true
         };
         site.source
-            .read_pieces(&asset.path, asset.digest, asset.size, 3, &mut take)
+            .read_pieces(&asset.path, asset.digest, asset.size, &mut take)
             .unwrap();
         assert_eq!(pieces, bytes);
         (asset.path.to_string(), String::from_utf8(bytes).unwrap())
@@ -401,7 +401,7 @@ fn encoding_that_the_export_brought_goes_with_the_bytes_that_it_encodes() {
     let drawing = "<svg><path d=\"M0 0\"/></svg>".repeat(100);
     let encoded = |text: &str| {
         let encoded = crate::site::encode::encode(Coding::Gzip, 6, text.as_bytes()).unwrap();
-        encoded.unwrap().into_bytes()
+        encoded.unwrap()
     };
     let more = [("plain.svg", drawing.as_str())];
     let files = site_with(&page, &payload, ID, &more);

@@ -127,7 +127,7 @@ mod tests {
             .unwrap()
             .unwrap();
         fs::write(folder.path().join("plain.css"), css).unwrap();
-        fs::write(folder.path().join("plain.css.gz"), encoded.bytes()).unwrap();
+        fs::write(folder.path().join("plain.css.gz"), &encoded).unwrap();
         let known = whole(folder.path());
         assert_eq!(known.assets.len(), 3);
         (folder, known)

@@ -179,34 +179,13 @@ impl fmt::Display for ScanFault {
 /// All faults of a scan: the first ones in path order, and the number of the others.
 #[derive(Debug, Default)]
 pub struct Faults {
-    list: Vec<ScanFault>,
-    more: u64,
+    /// The faults that were kept.
+    pub list: Vec<ScanFault>,
+    /// How many were not kept.
+    pub more: u64,
 }
 
 impl Faults {
-    /// Returns the faults that were kept.
-    pub fn iter(&self) -> impl Iterator<Item = &ScanFault> {
-        self.list.iter()
-    }
-
-    /// Returns how many faults were not kept.
-    #[must_use]
-    pub const fn more(&self) -> u64 {
-        self.more
-    }
-
-    /// Whether there are no faults.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    /// Consumes the collection and returns the faults that were kept.
-    #[must_use]
-    pub fn into_list(self) -> Vec<ScanFault> {
-        self.list
-    }
-
     pub(super) fn add(&mut self, path: &Path, kind: FaultKind) {
         let path = shown(path);
         let at = self.list.partition_point(|fault| fault.path <= path);
@@ -220,12 +199,13 @@ impl Faults {
     /// Adds the reason why a file could not be read. Returns an error if it ends the scan.
     pub(super) fn take(&mut self, path: &SitePath, broken: Broken) -> Result<(), ScanError> {
         let path = path.clone();
-        match broken {
+        let kind = match broken {
             Broken::Changed => return Err(ScanError::Changed { path }),
             Broken::Vanished => return Err(ScanError::Vanished { path }),
-            Broken::TooLarge(size) => self.add(Path::new(path.as_str()), FaultKind::TooLarge { size }),
-            Broken::Unreadable(source) => self.add(Path::new(path.as_str()), FaultKind::Unreadable { source }),
-        }
+            Broken::TooLarge(size) => FaultKind::TooLarge { size },
+            Broken::Unreadable(source) => FaultKind::Unreadable { source },
+        };
+        self.add(Path::new(path.as_str()), kind);
         Ok(())
     }
 }
@@ -258,10 +238,10 @@ mod tests {
         for number in (0..KEPT + 7).rev() {
             faults.add(Path::new(&format!("f{number:04}")), FaultKind::NotUtf8);
         }
-        let paths: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
+        let paths: Vec<_> = faults.list.iter().map(|fault| fault.path.as_str()).collect();
         assert_eq!(paths.len(), KEPT);
         assert!(paths.is_sorted());
-        assert_eq!((paths[0], faults.more()), ("f0000", 7));
+        assert_eq!((paths[0], faults.more), ("f0000", 7));
         assert!(faults.to_string().ends_with("and 7 more"));
     }
 

@@ -8,10 +8,9 @@ use std::path::Path;
 
 use super::fault::{FaultKind, Faults, ScanError};
 use super::read::{Broken, Opened};
-use super::{HashedFile, Named, sift};
+use super::{HashedFile, keep_good, on_all_cores};
 use crate::model::asset::{Asset, Given, GivenEncodings};
 use crate::model::encoding::Coding;
-use crate::model::path::SitePath;
 use crate::site::decode::{DecodeError, decodes_to};
 
 /// A file that may be an encoding of the one next to it.
@@ -27,7 +26,8 @@ struct Pair<'a> {
 /// an encoding of that file. `a.gz` is then an encoding and `a.gz.br` a separate asset, because encodings have no
 /// encodings.
 pub(super) fn pair(root: &Path, files: Vec<HashedFile>, faults: &mut Faults) -> Result<Vec<Asset>, ScanError> {
-    let judged = sift(pairs(&files), |pair| find_fault(root, pair), faults)?;
+    let judged = on_all_cores(pairs(&files), |pair| find_fault(root, pair));
+    let judged = keep_good(judged, |pair| &pair.encoding.1.found.path, faults)?;
     let mut given = vec![GivenEncodings::default(); files.len()];
     let mut folded = vec![false; files.len()];
     for (pair, verdict) in judged {
@@ -90,10 +90,4 @@ fn find_fault(root: &Path, pair: &Pair<'_>) -> Result<Option<String>, Broken> {
     };
     opened.unchanged()?;
     Ok(verdict)
-}
-
-impl Named for Pair<'_> {
-    fn path(&self) -> &SitePath {
-        &self.encoding.1.found.path
-    }
 }

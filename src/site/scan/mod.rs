@@ -78,16 +78,12 @@ struct HashedFile {
 /// [`ScanError`]. Faults of single files are collected into [`ScanError::Unfit`].
 pub fn scan(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -> Result<Scan, ScanError> {
     let _running = Running::begin(observer, Stage::Scan);
-    run(export, options, observer)
-}
-
-fn run(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -> Result<Scan, ScanError> {
     let root = walk::root(export)?;
     let (mut walked, stamped, cache) = look_around(&root, options)?;
     tell_of(&walked, observer);
     let faults = &mut walked.faults;
 
-    let stamped = keep_good(stamped, faults)?;
+    let stamped = keep_good(stamped, |found| &found.path, faults)?;
     observer.notice(Event::StageMeasured {
         stage: Stage::Scan,
         items: stamped.len() as u64,
@@ -104,7 +100,7 @@ fn run(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -> Res
     }
 
     let assets = given::pair(&root, files, faults)?;
-    if !walked.faults.is_empty() {
+    if !walked.faults.list.is_empty() {
         return Err(ScanError::Unfit { faults: walked.faults });
     }
     if assets.is_empty() {
@@ -204,17 +200,13 @@ fn digests(
     let remembered = files.len() as u64;
     progressed(remembered, files.iter().map(|read| read.stamp.size).sum());
 
-    let small = sift(
-        small,
-        |(found, stamp)| {
-            let digest = read::digest(&found.file(root), stamp)?;
-            progressed(1, stamp.size);
-            Ok(digest)
-        },
-        faults,
-    )?;
+    let hash = |(found, stamp): &(WalkedFile, FileStamp)| {
+        let digest = read::digest(&found.file(root), stamp)?;
+        progressed(1, stamp.size);
+        Ok(digest)
+    };
+    let mut hashed = keep_good(on_all_cores(small, hash), |(found, _)| &found.path, faults)?;
     // One file after another, each on all cores. One buffer is enough, however many gigabytes there are.
-    let mut hashed = small;
     for (found, stamp) in large {
         match read::digest_wide(&found.file(root), &stamp, &|bytes| progressed(0, bytes)) {
             Ok(digest) => hashed.push(((found, stamp), digest)),
@@ -231,48 +223,28 @@ fn digests(
     Ok((files, remembered))
 }
 
-/// Does the work for all items, on all cores. An item that can't be read becomes a fault; one that changed ends the
-/// scan.
-fn sift<T: Send + Named, R: Send>(
-    items: Vec<T>,
-    work: impl Fn(&T) -> Result<R, Broken> + Sync,
-    faults: &mut Faults,
-) -> Result<Vec<(T, R)>, ScanError> {
-    let done: Vec<_> = items
-        .into_par_iter()
-        .map(|item| {
-            let result = work(&item);
-            (item, result)
-        })
-        .collect();
-    keep_good(done, faults)
+/// Does the work for all items, on all cores.
+fn on_all_cores<T: Send, R: Send>(items: Vec<T>, work: impl Fn(&T) -> R + Sync) -> Vec<(T, R)> {
+    let items = items.into_par_iter();
+    let done = items.map(|item| {
+        let result = work(&item);
+        (item, result)
+    });
+    done.collect()
 }
 
 /// Turns items that can't be read into faults. An item that changed ends the scan.
-fn keep_good<T: Named, R>(done: Vec<(T, Result<R, Broken>)>, faults: &mut Faults) -> Result<Vec<(T, R)>, ScanError> {
+fn keep_good<T, R>(
+    done: Vec<(T, Result<R, Broken>)>,
+    path_of: impl Fn(&T) -> &SitePath,
+    faults: &mut Faults,
+) -> Result<Vec<(T, R)>, ScanError> {
     let mut good = Vec::with_capacity(done.len());
     for (item, result) in done {
         match result {
             Ok(result) => good.push((item, result)),
-            Err(broken) => faults.take(item.path(), broken)?,
+            Err(broken) => faults.take(path_of(&item), broken)?,
         }
     }
     Ok(good)
-}
-
-/// Something in the export that has a path for error messages.
-trait Named {
-    fn path(&self) -> &SitePath;
-}
-
-impl Named for WalkedFile {
-    fn path(&self) -> &SitePath {
-        &self.path
-    }
-}
-
-impl Named for (WalkedFile, FileStamp) {
-    fn path(&self) -> &SitePath {
-        &self.0.path
-    }
 }

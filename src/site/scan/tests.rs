@@ -86,7 +86,7 @@ impl Site {
     /// Returns the faults of a scan that must fail with some.
     fn faults(&self) -> Vec<ScanFault> {
         match self.scan() {
-            Err(ScanError::Unfit { faults }) => faults.into_list(),
+            Err(ScanError::Unfit { faults }) => faults.list,
             other => panic!("no faults but {other:?}"),
         }
     }
@@ -370,7 +370,7 @@ fn what_may_not_be_read_is_named() {
 }
 
 fn encoded(coding: Coding, bytes: &[u8]) -> Vec<u8> {
-    encode(coding, 9, bytes).unwrap().unwrap().into_bytes()
+    encode(coding, 9, bytes).unwrap().unwrap()
 }
 
 #[test]

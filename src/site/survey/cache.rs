@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::paths::{Lookup, PathQuestion, Paths};
-use super::{Facts, FileKind, Survey};
+use super::{ExportFile, Facts, FileKind, Survey};
 use crate::model::asset::Asset;
 use crate::model::digest::{Digest, Hasher};
 use crate::next::build_id;
@@ -174,7 +174,8 @@ impl Cache {
         let mut table = Table::default();
         let (mut holds, mut answers) = (Vec::new(), Vec::new());
         for (question, answer) in book.iter().flat_map(|book| &book.questions) {
-            let asked = unveil(question.path(), id.as_deref()).map(|path| question.of(path));
+            let is_visit = question.is_visit;
+            let asked = unveil(&question.path, id.as_deref()).map(|path| PathQuestion { is_visit, path });
             let found = asked.as_ref().map(|asked| paths.answer(asked));
             holds.push(match (found, answer) {
                 (Some(Lookup::File(found)), Lookup::File(at))
@@ -301,28 +302,21 @@ impl Learned {
 }
 
 impl Recall<'_> {
-    /// Returns the facts of a file that has not changed at all, given its index among the assets.
-    pub(super) fn exact(&self, index: usize, asset: &Asset, kind: FileKind) -> Option<(Arc<Facts>, Learned)> {
-        let note = self.note(index, kind)?;
-        (self.was == self.id.as_deref() && note.exact == asset.digest)
-            .then(|| self.of_note(asset, note))
-            .flatten()
+    /// Returns the facts of a file that has not changed at all.
+    pub(super) fn exact(&self, file: ExportFile<'_>) -> Option<(Arc<Facts>, Learned)> {
+        let note = self.note(file)?;
+        let is_same = self.was == self.id.as_deref() && note.exact == file.asset.digest;
+        is_same.then(|| self.of_note(file.asset, note)).flatten()
     }
 
     /// Returns the facts of a file in which nothing changed but the build ID.
-    pub(super) fn neutral(
-        &self,
-        index: usize,
-        asset: &Asset,
-        kind: FileKind,
-        neutral: Digest,
-    ) -> Option<(Arc<Facts>, Learned)> {
-        let note = self.note(index, kind)?;
+    pub(super) fn neutral(&self, file: ExportFile<'_>, neutral: Digest) -> Option<(Arc<Facts>, Learned)> {
+        let note = self.note(file)?;
         let is = self.id.as_deref();
         if note.neutral != neutral || note.has_id && self.was != is {
             return None;
         }
-        let (mut facts, mut learned) = self.of_note(asset, note)?;
+        let (mut facts, mut learned) = self.of_note(file.asset, note)?;
         if self.was != is {
             for id in &mut Arc::make_mut(&mut facts).ids {
                 if let Some(is) = is
@@ -338,10 +332,10 @@ impl Recall<'_> {
         Some((facts, learned))
     }
 
-    fn note(&self, index: usize, kind: FileKind) -> Option<&Arc<CachedFacts>> {
-        let note = self.notes.get(index).copied().flatten()?;
+    fn note(&self, file: ExportFile<'_>) -> Option<&Arc<CachedFacts>> {
+        let note = self.notes.get(file.index).copied().flatten()?;
         let holds = |number: &u32| self.holds.get(*number as usize).copied().unwrap_or_default();
-        (note.kind == kind.number() && note.asked.iter().all(holds)).then_some(note)
+        (note.kind == file.kind.number() && note.asked.iter().all(holds)).then_some(note)
     }
 
     fn of_note(&self, asset: &Asset, note: &Arc<CachedFacts>) -> Option<(Arc<Facts>, Learned)> {
@@ -380,18 +374,17 @@ impl Recall<'_> {
     /// Notes what reading a file revealed.
     pub(super) fn learn(
         &self,
-        asset: &Asset,
-        kind: FileKind,
+        file: ExportFile<'_>,
         neutral: Digest,
         facts: &Arc<Facts>,
         asked: Vec<PathQuestion>,
     ) -> Learned {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let note = CachedFacts {
-            exact: asset.digest,
+            exact: file.asset.digest,
             neutral,
             has_id: self.id.as_deref().is_some_and(|id| facts.mention(id)),
-            kind: kind.number(),
+            kind: file.kind.number(),
             facts: Arc::clone(facts),
             asked: asked.into_iter().map(|question| table.push(question)).collect(),
             rewritten: None,
@@ -478,7 +471,7 @@ impl AllLearned {
         let mut questions: Vec<(PathQuestion, Lookup)> = self.questions.into_iter().zip(self.answers).collect();
         drop_unused(&mut questions, &mut notes);
         for (question, _) in &mut questions {
-            *question = question.of(veil(question.path(), id));
+            question.path = veil(&question.path, id);
         }
         let book = Book {
             settings: self.settings,
@@ -559,11 +552,10 @@ impl Facts {
 
     /// Whether the facts mention a build ID other than as the file's own ID, or have another ID.
     fn mention(&self, id: &str) -> bool {
-        let texts = (self.faulty.iter().map(|faulty| faulty.url.as_str()))
+        let mut texts = (self.faulty.iter().map(|faulty| faulty.url.as_str()))
             .chain(self.fragments.iter().map(|fragment| fragment.name.as_str()))
             .chain(self.anchors.iter().map(String::as_str))
             .chain(self.hits.iter().flat_map(|hit| [hit.rule.as_str(), hit.shown.as_str()]));
-        let mut texts = texts;
         texts.any(|text| text.contains(id)) || self.ids.iter().any(|other| other != id)
     }
 }

@@ -39,9 +39,6 @@ use crate::site::source::{Source, SourceError};
 /// Largest file that is read as text, in bytes. No page is larger; a larger file is published as it is.
 pub const MAX_TEXT: u64 = 64 * 1024 * 1024;
 
-/// How many bytes of a larger file are read in one piece.
-const PIECE: usize = 1 << 20;
-
 /// How the survey treats a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
@@ -121,6 +118,18 @@ pub struct Hit {
     pub rule: String,
     /// What was found, with all secrets removed.
     pub shown: String,
+}
+
+impl Hit {
+    /// A hit that is the file as a whole.
+    pub(super) fn of_file(check: &'static str, rule: &str) -> Self {
+        Self {
+            check: check.into(),
+            line: None,
+            rule: rule.to_owned(),
+            shown: String::new(),
+        }
+    }
 }
 
 /// The facts of one file.
@@ -220,15 +229,12 @@ impl Elsewhere {
     /// # Errors
     /// The error of a glob that is not valid.
     pub fn new(globs: &[String]) -> Result<Self, globset::Error> {
-        let mut patterns: Vec<String> = std::iter::once(BUILT_IN.to_owned())
-            .chain(globs.iter().cloned())
-            .collect();
-        let folders: Vec<String> = patterns
-            .iter()
-            .filter_map(|glob| glob.strip_suffix("/**"))
-            .map(str::to_owned)
-            .collect();
-        patterns.extend(folders.into_iter().filter(|folder| !folder.is_empty()));
+        let mut patterns = vec![BUILT_IN.to_owned()];
+        patterns.extend_from_slice(globs);
+        let folders = patterns.iter().filter_map(|glob| glob.strip_suffix("/**"));
+        let folders = folders.filter(|folder| !folder.is_empty()).map(str::to_owned);
+        let folders: Vec<String> = folders.collect();
+        patterns.extend(folders);
         Ok(Self {
             globs: compile_globs(&patterns)?,
             patterns,
@@ -281,9 +287,10 @@ pub fn survey(
         .zip(&kinds)
         .enumerate()
         .map(|(index, (asset, kind))| {
+            let kind = *kind;
             let looked = match twins.get(&index) {
                 Some(_) => Ok(reading.nothing()),
-                None => reading.look(index, asset, *kind),
+                None => reading.survey(ExportFile { index, asset, kind }),
             };
             observer.notice(Event::Progressed {
                 stage: Stage::Check,
@@ -298,7 +305,8 @@ pub fn survey(
         looked.into_iter().map(|looked| (looked.facts, looked.learned)).unzip();
     for (index, twin) in twins {
         facts[index] = Arc::clone(&facts[twin]);
-        learned[index] = reading.of_twin(index, &assets[index], kinds[index], learned[twin].clone());
+        let (asset, kind) = (&assets[index], kinds[index]);
+        learned[index] = reading.of_twin(ExportFile { index, asset, kind }, learned[twin].clone());
     }
     Ok(Survey {
         client,
@@ -411,21 +419,20 @@ fn kind_of(path: &str, paths: &Paths<'_>) -> FileKind {
     }
 }
 
+/// One file of the export.
+#[derive(Clone, Copy)]
+struct ExportFile<'a> {
+    /// Its index among the assets.
+    index: usize,
+    asset: &'a Asset,
+    kind: FileKind,
+}
+
 /// Result of surveying one file.
 struct FileReport {
     facts: Arc<Facts>,
     learned: Option<Learned>,
     remembered: bool,
-}
-
-impl From<(Arc<Facts>, Learned)> for FileReport {
-    fn from((facts, learned): (Arc<Facts>, Learned)) -> Self {
-        Self {
-            facts,
-            learned: Some(learned),
-            remembered: true,
-        }
-    }
 }
 
 /// The context in which all files are surveyed.
@@ -451,7 +458,8 @@ impl SurveyContext<'_> {
         }
     }
 
-    fn look(&self, index: usize, asset: &Asset, kind: FileKind) -> Result<FileReport, SourceError> {
+    fn survey(&self, file: ExportFile<'_>) -> Result<FileReport, SourceError> {
+        let ExportFile { asset, kind, .. } = file;
         let path = asset.path.as_str();
         let searched = self
             .search
@@ -459,7 +467,7 @@ impl SurveyContext<'_> {
         let is_named_in = self.build_id.is_some() && !text::is_packed(asset.path.name());
         if asset.size > MAX_TEXT {
             return Ok(if is_named_in {
-                self.look_through(asset)?
+                self.search_large(asset)?
             } else {
                 self.nothing()
             });
@@ -468,13 +476,18 @@ impl SurveyContext<'_> {
         if kind == FileKind::Other && searched.is_none() && !is_named_in && !may_be_text {
             return Ok(self.nothing());
         }
-        if let Some(known) = self.recall.and_then(|recall| recall.exact(index, asset, kind)) {
-            return Ok(known.into());
+        let remembered = |(facts, learned)| FileReport {
+            facts,
+            learned: Some(learned),
+            remembered: true,
+        };
+        if let Some(known) = self.recall.and_then(|recall| recall.exact(file)) {
+            return Ok(remembered(known));
         }
         let bytes = self.source.read(&asset.path, asset.digest, asset.size)?;
         let neutral = self.recall.map(|recall| (recall, recall.neutral_digest(&bytes)));
-        if let Some(known) = neutral.and_then(|(recall, neutral)| recall.neutral(index, asset, kind, neutral)) {
-            return Ok(known.into());
+        if let Some(known) = neutral.and_then(|(recall, neutral)| recall.neutral(file, neutral)) {
+            return Ok(remembered(known));
         }
         let context = Context {
             paths: AskedPaths::new(self.paths, self.recall.is_some()),
@@ -491,8 +504,7 @@ impl SurveyContext<'_> {
         }
         facts.is_text = may_be_text && !bytes.contains(&0) && std::str::from_utf8(&bytes).is_ok();
         let facts = Arc::new(facts);
-        let learned =
-            neutral.map(|(recall, neutral)| recall.learn(asset, kind, neutral, &facts, context.paths.questions()));
+        let learned = neutral.map(|(recall, neutral)| recall.learn(file, neutral, &facts, context.paths.questions()));
         Ok(FileReport {
             facts,
             learned,
@@ -502,7 +514,7 @@ impl SurveyContext<'_> {
 
     /// Searches for the build ID in a file that is too large to be read as text. Such a file is not rewritten either,
     /// so it does not matter where the ID is.
-    fn look_through(&self, asset: &Asset) -> Result<FileReport, SourceError> {
+    fn search_large(&self, asset: &Asset) -> Result<FileReport, SourceError> {
         let mut looked = self.nothing();
         let Some(id) = self.build_id.map(str::as_bytes) else {
             return Ok(looked);
@@ -517,7 +529,7 @@ impl SurveyContext<'_> {
             !is_found
         };
         self.source
-            .read_pieces(&asset.path, asset.digest, asset.size, PIECE, &mut take)?;
+            .read_pieces(&asset.path, asset.digest, asset.size, &mut take)?;
         if is_found {
             looked.facts = Arc::new(Facts {
                 mention: Mention::Elsewhere,
@@ -529,9 +541,9 @@ impl SurveyContext<'_> {
 
     /// Returns what to keep of a file with the same bytes as another. Its rewrite result may be different, because it
     /// may belong to another page.
-    fn of_twin(&self, index: usize, asset: &Asset, kind: FileKind, twin: Option<Learned>) -> Option<Learned> {
+    fn of_twin(&self, file: ExportFile<'_>, twin: Option<Learned>) -> Option<Learned> {
         let twin = twin?;
-        let known = self.recall?.neutral(index, asset, kind, twin.neutral());
+        let known = self.recall?.neutral(file, twin.neutral());
         Some(twin.of_other(known.map(|(_, learned)| learned).as_ref()))
     }
 }
@@ -545,10 +557,10 @@ fn facts(path: &str, kind: FileKind, bytes: &[u8], context: &Context<'_>) -> Fac
             ..Facts::default()
         },
         (FileKind::Page, Ok(text)) => page::survey_page(path, text, context),
-        (FileKind::Payload(_), Ok(text)) => page::look_at_ids(text, &mut next_page::rewrite_payload),
-        (FileKind::Data(_), Ok(text)) => page::look_at_ids(text, &mut data::rewrite_file),
+        (FileKind::Payload(_), Ok(text)) => page::survey_ids(text, &mut next_page::rewrite_payload),
+        (FileKind::Data(_), Ok(text)) => page::survey_ids(text, &mut data::rewrite_file),
         (FileKind::Style, Ok(text)) => css::survey_css(path, text, context),
-        (FileKind::Drawing, Ok(text)) => css::look_at_drawing(path, text, context),
+        (FileKind::Drawing, Ok(text)) => css::survey_drawing(path, text, context),
     }
 }
 

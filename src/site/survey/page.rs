@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::paths::Lookup;
 use super::{Context, Facts, FaultyUrl, Fragment, Lines, Position, UrlFault};
+use crate::config::is_loopback;
 use crate::next::page::{self, Router};
 use crate::next::url::{SiteUrl, Target, is_relative};
 use crate::next::{Edits, Reference, TextVisitor, Unclear, html};
@@ -14,10 +15,22 @@ pub(super) fn survey_page(path: &str, text: &str, context: &Context<'_>) -> Fact
     let base = base_of(text, &address);
     let has_base = base.is_some();
     let address = base.unwrap_or(address);
-    let mut markup = Markup::new(&address, text, context);
-    let mut payload = Payload::new(&address, context);
+    let mut markup = Markup {
+        notes: UrlNotes::new(&address, text, context),
+        fetched: BTreeSet::new(),
+        kept: BTreeSet::new(),
+    };
+    let mut payload = Payload {
+        address: &address,
+        context,
+        fetched: BTreeSet::new(),
+        kept: BTreeSet::new(),
+        ids: BTreeSet::new(),
+        odd: Vec::new(),
+        unclassified: 0,
+    };
     let read = page::rewrite(text, &mut markup, &mut payload);
-    let mut facts = std::mem::take(&mut markup.facts);
+    let mut facts = std::mem::take(&mut markup.notes.facts);
     facts.anchors.sort_unstable();
     facts.anchors.dedup();
     facts.unclassified = payload.unclassified;
@@ -80,18 +93,18 @@ fn agreed(router: Router, markup: &BTreeSet<usize>, payload: &BTreeSet<usize>, k
 }
 
 /// Surveys a payload or data file. Only the build ID is noted, because its URLs are those of its page.
-pub(super) fn look_at_ids(
+pub(super) fn survey_ids(
     text: &str,
     rewrite: &mut dyn FnMut(&str, &mut dyn TextVisitor) -> Result<Edits, Unclear>,
 ) -> Facts {
     #[derive(Default)]
-    struct Ids(Facts, BTreeSet<String>);
+    struct Ids(Facts);
     impl TextVisitor for Ids {
         fn url(&mut self, _: Reference<'_>) -> Option<String> {
             None
         }
         fn build_id(&mut self, id: &str) -> Option<String> {
-            self.1.insert(id.to_owned());
+            self.0.ids.push(id.to_owned());
             None
         }
         fn unclear(&mut self, what: &Unclear) {
@@ -99,65 +112,67 @@ pub(super) fn look_at_ids(
         }
     }
     let mut ids = Ids::default();
-    if let Err(unclear) = rewrite(text, &mut ids) {
-        ids.0.unclear = Some(unclear);
+    let read = rewrite(text, &mut ids);
+    let mut facts = ids.0;
+    facts.unclear = read.err();
+    facts.ids.sort_unstable();
+    facts.ids.dedup();
+    facts
+}
+
+/// The facts that a text reveals while its URLs are visited.
+pub(super) struct UrlNotes<'a> {
+    address: &'a str,
+    lines: Lines<'a>,
+    context: &'a Context<'a>,
+    pub(super) facts: Facts,
+}
+
+impl<'a> UrlNotes<'a> {
+    pub(super) fn new(address: &'a str, text: &'a str, context: &'a Context<'a>) -> Self {
+        Self {
+            address,
+            lines: Lines::new(text.as_bytes()),
+            context,
+            facts: Facts::default(),
+        }
     }
-    Facts {
-        ids: ids.1.into_iter().collect(),
-        ..ids.0
+
+    /// Returns the file that a URL leads to, and the URL's parts. `None` if the URL does not belong to the site, or has
+    /// a fault, which is noted.
+    pub(super) fn resolve(&mut self, reference: &Reference<'_>) -> Option<(usize, SiteUrl)> {
+        match resolve(self.address, reference.url, self.context) {
+            Ok(found) => found,
+            Err(fault) => {
+                self.facts.faulty.push(FaultyUrl {
+                    line: self.lines.at(reference.at),
+                    url: reference.url.to_owned(),
+                    position: reference.position,
+                    fault,
+                });
+                None
+            }
+        }
     }
 }
 
 struct Markup<'a> {
-    address: &'a str,
-    lines: Lines<'a>,
-    context: &'a Context<'a>,
-    facts: Facts,
+    notes: UrlNotes<'a>,
     /// Files named where a fingerprint is allowed.
     fetched: BTreeSet<usize>,
     /// Files named where a fingerprint is not allowed, and fetched from there.
     kept: BTreeSet<usize>,
 }
 
-impl<'a> Markup<'a> {
-    fn new(address: &'a str, text: &'a str, context: &'a Context<'a>) -> Self {
-        Self {
-            address,
-            lines: Lines::new(text.as_bytes()),
-            context,
-            facts: Facts::default(),
-            fetched: BTreeSet::new(),
-            kept: BTreeSet::new(),
-        }
-    }
-
-    fn fault(&mut self, reference: &Reference<'_>, fault: UrlFault) {
-        let line = self.lines.at(reference.at);
-        self.facts.faulty.push(FaultyUrl {
-            line,
-            url: reference.url.to_owned(),
-            position: reference.position,
-            fault,
-        });
-    }
-}
-
 impl TextVisitor for Markup<'_> {
     fn url(&mut self, reference: Reference<'_>) -> Option<String> {
-        let (index, url) = match resolve(self.address, reference.url, self.context) {
-            Ok(Some(found)) => found,
-            Ok(None) => return None,
-            Err(fault) => {
-                self.fault(&reference, fault);
-                return None;
-            }
-        };
+        let (index, url) = self.notes.resolve(&reference)?;
         if reference.position == Position::Link {
-            let is_page = self.context.paths.path(index).ends_with(".html");
+            let notes = &mut self.notes;
+            let is_page = notes.context.paths.path(index).ends_with(".html");
             if let Some(name) = url.fragment.as_deref().map(place).filter(|name| is_page && is_id(name)) {
-                let line = self.lines.at(reference.at);
-                self.facts.fragments.push(Fragment {
-                    line,
+                notes.facts.fragments.push(Fragment {
+                    line: notes.lines.at(reference.at),
                     page: index,
                     name: name.to_owned(),
                 });
@@ -173,11 +188,11 @@ impl TextVisitor for Markup<'_> {
     }
 
     fn anchor(&mut self, name: &str) {
-        self.facts.anchors.push(name.to_owned());
+        self.notes.facts.anchors.push(name.to_owned());
     }
 
     fn unclear(&mut self, what: &Unclear) {
-        self.facts.odd.push(what.clone());
+        self.notes.facts.odd.push(what.clone());
     }
 }
 
@@ -194,24 +209,18 @@ fn is_id(place: &str) -> bool {
 
 /// Whether a host is the reader's own machine.
 fn is_local(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || host == "0.0.0.0"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    is_loopback(host) || host.ends_with(".localhost") || host == "0.0.0.0"
 }
 
 /// Returns the file that a URL leads to, and the URL's parts. `None` if the URL does not belong to the site.
-pub(super) fn resolve(address: &str, url: &str, context: &Context<'_>) -> Result<Option<(usize, SiteUrl)>, UrlFault> {
-    match judge_own(address, url, context) {
+fn resolve(address: &str, url: &str, context: &Context<'_>) -> Result<Option<(usize, SiteUrl)>, UrlFault> {
+    match resolve_own(address, url, context) {
         Err(UrlFault::Missing | UrlFault::Spelled { .. } | UrlFault::OutsideBasePath { .. })
             if is_elsewhere(address, url, context) =>
         {
             Ok(None)
         }
-        judged => judged,
+        resolved => resolved,
     }
 }
 
@@ -226,7 +235,7 @@ fn is_elsewhere(address: &str, url: &str, context: &Context<'_>) -> bool {
     }
 }
 
-fn judge_own(address: &str, url: &str, context: &Context<'_>) -> Result<Option<(usize, SiteUrl)>, UrlFault> {
+fn resolve_own(address: &str, url: &str, context: &Context<'_>) -> Result<Option<(usize, SiteUrl)>, UrlFault> {
     match context.resolver.resolve(address, url) {
         Target::Site(site) => match context.paths.look_up(&site.path) {
             Lookup::File(index) => Ok(Some((index, site))),
@@ -260,20 +269,6 @@ struct Payload<'a> {
     ids: BTreeSet<String>,
     odd: Vec<Unclear>,
     unclassified: u32,
-}
-
-impl<'a> Payload<'a> {
-    fn new(address: &'a str, context: &'a Context<'a>) -> Self {
-        Self {
-            address,
-            context,
-            fetched: BTreeSet::new(),
-            kept: BTreeSet::new(),
-            ids: BTreeSet::new(),
-            odd: Vec::new(),
-            unclassified: 0,
-        }
-    }
 }
 
 impl TextVisitor for Payload<'_> {

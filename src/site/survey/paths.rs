@@ -106,36 +106,19 @@ impl<'a> Paths<'a> {
 
 /// A question about the paths. Its path is one of the site, not of a URL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(super) enum PathQuestion {
-    /// Whether exactly this file exists.
-    File(Arc<str>),
-    /// What a visitor of this path gets.
-    Visit(Arc<str>),
-}
-
-impl PathQuestion {
-    /// The path that the question is about.
-    pub(super) fn path(&self) -> &Arc<str> {
-        match self {
-            Self::File(path) | Self::Visit(path) => path,
-        }
-    }
-
-    /// Returns the same question for another path.
-    pub(super) fn of(&self, path: Arc<str>) -> Self {
-        match self {
-            Self::File(_) => Self::File(path),
-            Self::Visit(_) => Self::Visit(path),
-        }
-    }
+pub(super) struct PathQuestion {
+    /// Whether the question is what a visitor of the path gets, and not whether exactly this file exists.
+    pub(super) is_visit: bool,
+    pub(super) path: Arc<str>,
 }
 
 impl Paths<'_> {
     /// Returns the answer to a question.
     pub(super) fn answer(&self, question: &PathQuestion) -> Lookup {
-        match question {
-            PathQuestion::File(path) => self.file(path).map_or(Lookup::Nothing, Lookup::File),
-            PathQuestion::Visit(path) => self.look_up(path),
+        if question.is_visit {
+            self.look_up(&question.path)
+        } else {
+            self.file(&question.path).map_or(Lookup::Nothing, Lookup::File)
         }
     }
 }
@@ -143,14 +126,8 @@ impl Paths<'_> {
 /// Paths that record the questions that come up while one file is read.
 pub(super) struct AskedPaths<'a> {
     paths: &'a Paths<'a>,
-    /// `None` if the questions are not needed.
-    kept: Option<RefCell<Kept>>,
-}
-
-#[derive(Default)]
-struct Kept {
-    files: HashSet<Arc<str>>,
-    visits: HashSet<Arc<str>>,
+    /// The paths that were asked for as files, and those that were asked for as visits. `None` if they are not needed.
+    kept: Option<RefCell<[HashSet<Arc<str>>; 2]>>,
 }
 
 impl<'a> AskedPaths<'a> {
@@ -161,13 +138,13 @@ impl<'a> AskedPaths<'a> {
 
     /// As [`Paths::file`].
     pub(super) fn file(&self, path: &str) -> Option<usize> {
-        self.keep(path, |kept| &mut kept.files);
+        self.keep(path, false);
         self.paths.file(path)
     }
 
     /// As [`Paths::look_up`].
     pub(super) fn look_up(&self, path: &str) -> Lookup {
-        self.keep(path, |kept| &mut kept.visits);
+        self.keep(path, true);
         self.paths.look_up(path)
     }
 
@@ -176,10 +153,9 @@ impl<'a> AskedPaths<'a> {
         self.paths.path(index)
     }
 
-    fn keep(&self, path: &str, which: fn(&mut Kept) -> &mut HashSet<Arc<str>>) {
+    fn keep(&self, path: &str, is_visit: bool) {
         if let Some(kept) = &self.kept {
-            let mut kept = kept.borrow_mut();
-            let set = which(&mut kept);
+            let set = &mut kept.borrow_mut()[usize::from(is_visit)];
             // Most questions are repeated many times.
             if !set.contains(path) {
                 set.insert(path.into());
@@ -189,9 +165,12 @@ impl<'a> AskedPaths<'a> {
 
     /// Returns the recorded questions.
     pub(super) fn questions(self) -> Vec<PathQuestion> {
-        let Kept { files, visits } = self.kept.map(RefCell::into_inner).unwrap_or_default();
-        let files = files.into_iter().map(PathQuestion::File);
-        files.chain(visits.into_iter().map(PathQuestion::Visit)).collect()
+        let kept = self.kept.map(RefCell::into_inner).unwrap_or_default();
+        let questions = kept.into_iter().zip([false, true]).flat_map(|(paths, is_visit)| {
+            let paths = paths.into_iter();
+            paths.map(move |path| PathQuestion { is_visit, path })
+        });
+        questions.collect()
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::documents;
 use super::questions::ask;
-use crate::host::{Answer, Op, RefusalKind};
+use super::{documents, list};
 use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::path::SitePath;
@@ -12,7 +11,6 @@ use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::model::tree::{Entry, File};
 use crate::store::StoreError;
 use crate::store::plan::{HostFacts, HostQuestion};
-use crate::store::refusal::explain;
 use crate::store::session::Session;
 
 /// How many releases are searched, newest first.
@@ -83,12 +81,7 @@ pub async fn holders(
 }
 
 async fn newest_documents(session: &Session) -> Result<Vec<ReleaseDocument>, StoreError> {
-    let listed = session.flight(vec![Op::List(layout::RELEASES.to_owned())]).await?.pop();
-    let names = match listed {
-        Some(Ok(Answer::Names(names))) => names,
-        Some(Err(refusal)) if refusal.kind != RefusalKind::NotFound => return Err(explain(session, &refusal).await),
-        _ => Vec::new(),
-    };
+    let names = list(session, layout::RELEASES).await?;
     let ids = names.iter().filter_map(|(name, _)| name.strip_suffix(".json"));
     let mut ids: Vec<ReleaseId> = ids.filter_map(|id| id.parse().ok()).collect();
     ids.sort_unstable();

@@ -15,17 +15,18 @@ pub(crate) use self::questions::read_manifest;
 use self::questions::{ASKED_AT_ONCE, PendingQuestions};
 pub use self::questions::{Opened, answer, ask, load_trees};
 pub(crate) use self::reading::OPEN_AT_ONCE;
-pub use self::reading::{documents, read_files, releases, roots, why_unread};
-use crate::host::{Answer, Answers, Attr, Kind, Op, Refusal, RefusalKind, Time};
+pub(crate) use self::reading::list;
+pub use self::reading::{document, documents, read_files, releases, root, roots, why_unread};
+use crate::host::{Answers, Attr, Kind, Op, RefusalKind, Reply, Time};
 use crate::model::digest::Digest;
 use crate::model::layout;
-use crate::model::path::SitePath;
+use crate::model::path::{SitePath, printable};
 use crate::model::release::{Generation, Hold, ReleaseId};
 use crate::store::flight::Read;
 use crate::store::flight::{Attributes, Flight, Landed, Text, Ticket, Tickets};
 use crate::store::pending_purges::Delivery;
 use crate::store::plan::{HostFacts, HostQuestion};
-use crate::store::refusal::explain;
+use crate::store::refusal::{all_done, done_or_gone, explain};
 use crate::store::session::Session;
 use crate::store::staging::StagingDir;
 use crate::store::{StoreError, StorePath};
@@ -161,14 +162,17 @@ pub async fn open_store(
             continue;
         }
         let mut store_state = read_entrance(session, &head, &answers).await?;
-        check_made(session, answers.all(&set_up)).await?;
-        check_made(session, answers.answer(own).map_or(&[], std::slice::from_ref)).await?;
-        check_made(session, answers.all(&staged)).await?;
+        let made = answers
+            .all(&set_up)
+            .iter()
+            .chain(answers.answer(own))
+            .chain(answers.all(&staged));
+        all_done(session, made).await?;
         if let Some(own) = answers.attr(own) {
             check_docroot(session, &head, &answers, own.uid).await?;
             store_state.now = own.mtime;
             store_state.uid = Some(own.uid);
-            check_folders(session, &head, &answers, own.uid)?;
+            check_folders(session, &head, &answers, Some(own.uid))?;
         }
         staging_dir.keep_opened(answers.all(&temps));
         session.note_live(store_state.current.clone());
@@ -189,14 +193,21 @@ pub async fn open_store(
     })
 }
 
+/// Enters the store with a staging directory, as [`open_store`] does, and does nothing else.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn enter(session: &Session, staging_dir: &mut StagingDir) -> Result<StoreState, StoreError> {
+    let entered = open_store(session, staging_dir, &OpenOptions::default(), &mut HostFacts::default()).await?;
+    Ok(entered.store_state)
+}
+
 /// The files that were opened, each with the digest that it was opened for.
-fn opened_of(wanted: &[Digest], answers: &[Result<Answer, Refusal>]) -> Opened {
+fn opened_of(wanted: &[Digest], answers: &[Reply]) -> Opened {
     let answers = wanted.iter().zip(answers);
-    let opened = answers.filter_map(|(digest, answer)| match answer {
-        Ok(Answer::Opened(handle)) => Some((*digest, *handle)),
-        _ => None,
-    });
-    opened.collect()
+    answers
+        .filter_map(|(digest, answer)| Some((*digest, answer.opened()?)))
+        .collect()
 }
 
 /// What was found where a store is, or is to be, before this run wrote anything there.
@@ -238,20 +249,7 @@ pub async fn inspect(
     {
         writable_by_others(session, StorePath::Docroot, attr, 0o002)?;
     }
-    for (folder, answer) in layout::FOLDERS.iter().zip(folders) {
-        let Some(attr) = answer.attr() else { continue };
-        match attr.kind {
-            Kind::Folder => writable_by_others(session, StorePath::below(*folder), attr, 0o022)?,
-            Kind::Symlink => {
-                return Err(StoreError::NotAFolder {
-                    host: session.host_name(),
-                    path: StorePath::below(*folder),
-                });
-            }
-            // A file leads nowhere. It is reported below, with everything that is in the docroot, or on entering.
-            Kind::File | Kind::Other => {}
-        }
-    }
+    check_folders(session, &head, &answers, None)?;
     let store_state = seen_from_outside(session, &head, &answers).await?;
     let mut facts = HostFacts {
         current: store_state.current.clone(),
@@ -290,14 +288,13 @@ pub async fn read_state(session: &Session) -> Result<StoreState, StoreError> {
 /// # Errors
 /// [`StoreError`] if the connection is lost.
 pub async fn has_folder(session: &Session) -> Result<bool, StoreError> {
-    let answers = session.flight(vec![Op::Stat(String::new())]).await?;
-    Ok(answers.first().is_some_and(Read::done))
+    Ok(session.ask(Op::Stat(String::new())).await?.done())
 }
 
 /// The state of the store, from the answers to a run that has no staging directory.
 async fn seen_from_outside(session: &Session, head: &Head, answers: &Landed) -> Result<StoreState, StoreError> {
     let docroot = answers.answer(head.docroot);
-    if docroot.is_none_or(crate::store::staging::is_gone) || needs_making(session, head, answers).await? {
+    if docroot.is_none_or(Read::is_gone) || needs_making(session, head, answers).await? {
         session.note_live(None);
         return Ok(StoreState::default());
     }
@@ -312,12 +309,8 @@ async fn needs_making(session: &Session, head: &Head, answers: &Landed) -> Resul
     match answers.attr(head.docroot) {
         Some(attr) if attr.kind != Kind::Folder => {
             // A symlink to a folder is a deliberate choice; a file is a mistake.
-            let follow = session.flight(vec![Op::Stat(String::new())]).await?;
-            if follow
-                .first()
-                .and_then(Read::attr)
-                .is_none_or(|attr| attr.kind != Kind::Folder)
-            {
+            let follow = session.ask(Op::Stat(String::new())).await?.attr();
+            if follow.is_none_or(|attr| attr.kind != Kind::Folder) {
                 return Err(StoreError::NotAFolder {
                     host,
                     path: StorePath::Docroot,
@@ -330,12 +323,9 @@ async fn needs_making(session: &Session, head: &Head, answers: &Landed) -> Resul
     if answers.text(head.format).is_some() {
         return Ok(false);
     }
-    let listed = session.flight(vec![Op::List(String::new())]).await?;
-    let names = match listed.into_iter().next() {
-        Some(Ok(Answer::Names(names))) => names,
-        Some(Err(refusal)) => return Err(explain(session, &refusal).await),
-        _ => Vec::new(),
-    };
+    let listed = session.ask(Op::List(String::new())).await?;
+    all_done(session, [&listed]).await?;
+    let names = listed.names().unwrap_or_default();
     // Another run made the store between the two flights. Making it again changes nothing, and then it is read again.
     let is_mark = |(name, attr): &(String, Attr)| name == layout::FORMAT && attr.kind == Kind::Symlink;
     if names.iter().any(is_mark) {
@@ -343,19 +333,16 @@ async fn needs_making(session: &Session, head: &Head, answers: &Landed) -> Resul
     }
     let ours = |name: &str| layout::FOLDERS.contains(&name);
     let mut foreign: Vec<String> = names
-        .into_iter()
+        .iter()
         .filter(|(name, attr)| !(ours(name) && attr.kind == Kind::Folder))
-        .map(|(name, _)| crate::model::path::printable(&name))
+        .map(|(name, _)| printable(name))
         .collect();
     foreign.sort_unstable();
     if foreign.is_empty() {
         Ok(true)
     } else if foreign.iter().all(|name| layout::NAMES.contains(&name.as_str())) {
-        Err(StoreError::Damaged {
-            host,
-            path: layout::FORMAT.to_owned(),
-            detail: "it is missing, and what else is there looks like a release store".to_owned(),
-        })
+        let detail = "it is missing, and what else is there looks like a release store";
+        Err(StoreError::damaged(host, layout::FORMAT, detail))
     } else {
         Err(StoreError::NotAStore { host, names: foreign })
     }
@@ -363,7 +350,7 @@ async fn needs_making(session: &Session, head: &Head, answers: &Landed) -> Resul
 
 /// Whether a folder that every store has is missing. Nothing could be renamed into it.
 fn lacks_folders(head: &Head, answers: &Landed) -> bool {
-    answers.all(&head.folders).iter().any(crate::store::staging::is_gone)
+    answers.all(&head.folders).iter().any(Read::is_gone)
 }
 
 /// Makes an empty store. Its mark comes last, so a store that is half made does not count as one, and making it again
@@ -381,26 +368,18 @@ async fn make(session: &Session) -> Result<(), StoreError> {
     ops.extend(layout::FOLDERS.iter().map(|folder| Op::Lstat((*folder).to_owned())));
     let answers = session.flight(ops).await?;
     if answers[folders..].iter().any(|answer| !answer.done()) {
-        let refusal = answers
-            .iter()
-            .find_map(|answer| answer.refusal().filter(|r| r.kind != RefusalKind::Failed));
-        return Err(match refusal {
-            Some(refusal) if refusal.kind == RefusalKind::NotFound => StoreError::NoParent {
-                host: session.host_name(),
-            },
-            Some(refusal) => explain(session, refusal).await,
-            None => match answers.iter().find_map(Read::refusal) {
-                Some(refusal) => explain(session, refusal).await,
-                None => StoreError::NoParent {
+        let mut refusals = answers.iter().filter_map(Read::refusal).peekable();
+        let first = refusals.peek().copied();
+        return Err(
+            match refusals.find(|refusal| refusal.kind != RefusalKind::Failed).or(first) {
+                Some(refusal) if refusal.kind != RefusalKind::NotFound => explain(session, refusal).await,
+                _ => StoreError::NoParent {
                     host: session.host_name(),
                 },
             },
-        });
+        );
     }
-    let mark = Op::Symlink {
-        text: layout::format_text(),
-        at: layout::FORMAT.to_owned(),
-    };
+    let mark = Op::symlink(layout::format_text(), layout::FORMAT);
     session.flight(vec![mark]).await?;
     Ok(())
 }
@@ -408,31 +387,18 @@ async fn make(session: &Session) -> Result<(), StoreError> {
 async fn read_entrance(session: &Session, head: &Head, answers: &Landed) -> Result<StoreState, StoreError> {
     // What can't be read may exist. If an unreadable hold counted as none, publishing would go on.
     let needed = [head.format, head.current, head.hold, head.generation, head.delivery];
-    let refusals = needed.into_iter().filter_map(|ticket| answers.refusal(ticket));
-    for refusal in refusals {
-        if refusal.kind != RefusalKind::NotFound {
-            return Err(explain(session, refusal).await);
-        }
-    }
+    done_or_gone(session, needed.into_iter().filter_map(|ticket| answers.answer(ticket))).await?;
     let host = session.host_name();
-    let damaged = |path: &str, detail: String| StoreError::Damaged {
-        host: host.clone(),
-        path: path.to_owned(),
-        detail,
-    };
     let format = answers.text(head.format).unwrap_or_default();
     if format != layout::format_text() {
         return Err(StoreError::NewerFormat {
             host,
-            found: crate::model::path::printable(&format),
+            found: printable(&format),
         });
     }
     let current = match answers.text(head.current) {
         Some(text) => Some(read_current(&text).ok_or_else(|| {
-            damaged(
-                layout::CURRENT,
-                format!("it points to {:?}", crate::model::path::printable(&text)),
-            )
+            StoreError::damaged(host, layout::CURRENT, format!("it points to {:?}", printable(&text)))
         })?),
         None => None,
     };
@@ -469,39 +435,33 @@ pub fn read_current(text: &str) -> Option<ReleaseId> {
         .ok()
 }
 
-async fn check_made(session: &Session, answers: &[Result<Answer, Refusal>]) -> Result<(), StoreError> {
-    match answers.iter().find_map(Read::refusal) {
-        Some(refusal) => Err(explain(session, refusal).await),
-        None => Ok(()),
-    }
-}
-
 /// Checks who may write to the docroot, because those users can replace anything in it. A docroot that belongs to
 /// another user, such as root, may be writable by a group: that is how its owner gives the publishing account access.
 async fn check_docroot(session: &Session, head: &Head, answers: &Landed, ours: u32) -> Result<(), StoreError> {
     let mut docroot = answers.attr(head.docroot);
     if docroot.is_some_and(|attr| attr.kind == Kind::Symlink) {
-        docroot = session
-            .flight(vec![Op::Stat(String::new())])
-            .await?
-            .first()
-            .and_then(Read::attr);
+        docroot = session.ask(Op::Stat(String::new())).await?.attr();
     }
     let Some(attr) = docroot else { return Ok(()) };
     let others = if attr.uid == ours { 0o022 } else { 0o002 };
     writable_by_others(session, StorePath::Docroot, attr, others)
 }
 
-fn check_folders(session: &Session, head: &Head, answers: &Landed, ours: u32) -> Result<(), StoreError> {
+/// Checks the folders of the store. The user number of the publishing account is known only once it has made something.
+fn check_folders(session: &Session, head: &Head, answers: &Landed, ours: Option<u32>) -> Result<(), StoreError> {
     for (folder, answer) in layout::FOLDERS.iter().zip(answers.all(&head.folders)) {
         let Some(attr) = answer.attr() else { continue };
-        if attr.kind != Kind::Folder {
-            return Err(StoreError::NotAFolder {
-                host: session.host_name(),
-                path: StorePath::below(*folder),
-            });
+        match attr.kind {
+            Kind::Folder => check_owner(session, folder, attr, ours)?,
+            // A file leads nowhere. It is reported with everything that is in the docroot, or on entering.
+            Kind::File | Kind::Other if ours.is_none() => {}
+            _ => {
+                return Err(StoreError::NotAFolder {
+                    host: session.host_name(),
+                    path: StorePath::below(*folder),
+                });
+            }
         }
-        check_owner(session, folder, attr, ours)?;
     }
     Ok(())
 }
@@ -510,22 +470,14 @@ fn check_folders(session: &Session, head: &Head, answers: &Landed, ours: u32) ->
 ///
 /// # Errors
 /// [`StoreError::ForeignOwner`], [`StoreError::WritableByOthers`].
-pub fn check_owner(session: &Session, path: &str, attr: Attr, ours: u32) -> Result<(), StoreError> {
-    let host = session.host_name();
-    if attr.uid != ours {
-        return Err(StoreError::ForeignOwner {
-            host,
+pub fn check_owner(session: &Session, path: &str, attr: Attr, ours: Option<u32>) -> Result<(), StoreError> {
+    match ours {
+        Some(ours) if attr.uid != ours => Err(StoreError::ForeignOwner {
+            host: session.host_name(),
             path: path.to_owned(),
             uid: attr.uid,
             ours,
-        });
+        }),
+        _ => writable_by_others(session, StorePath::below(path), attr, 0o022),
     }
-    if attr.kind != Kind::Symlink && attr.mode & 0o022 != 0 {
-        return Err(StoreError::WritableByOthers {
-            host,
-            path: StorePath::below(path),
-            mode: attr.mode,
-        });
-    }
-    Ok(())
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::reading::{OPEN_AT_ONCE, read_files, read_opened, read_to_ends};
-use crate::host::{Answer, Attr, Handle, Kind, MAX_READ, Op, Refusal};
+use crate::host::{Answer, Attr, Handle, Kind, MAX_READ, Op, Reply};
 use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::tree::Tree;
@@ -98,12 +98,7 @@ impl PendingQuestions {
     ///
     /// # Errors
     /// [`StoreError`] if the connection is lost.
-    pub async fn read(
-        mut self,
-        session: &Session,
-        answers: &[Result<Answer, Refusal>],
-        facts: &mut HostFacts,
-    ) -> Result<(), StoreError> {
+    pub async fn read(mut self, session: &Session, answers: &[Reply], facts: &mut HostFacts) -> Result<(), StoreError> {
         let opened = self.note(answers, facts);
         let handles: Vec<Handle> = opened.iter().map(|(_, handle)| *handle).collect();
         let contents = read_opened(session, &handles).await?;
@@ -114,7 +109,7 @@ impl PendingQuestions {
     }
 
     /// Takes the answers to [`Self::ops`]. Returns the manifests that were opened and are still to be read.
-    pub(super) fn note(&mut self, answers: &[Result<Answer, Refusal>], facts: &mut HostFacts) -> Opened {
+    pub(super) fn note(&mut self, answers: &[Reply], facts: &mut HostFacts) -> Opened {
         let (answers, others) = answers.split_at(self.plain.len());
         for (question, answer) in std::mem::take(&mut self.plain).into_iter().zip(answers) {
             match question {
@@ -154,9 +149,9 @@ impl PendingQuestions {
         }
         let mut opened = Vec::new();
         for (digest, answer) in self.manifests.iter().zip(manifests) {
-            match answer {
-                Ok(Answer::Opened(handle)) => opened.push((*digest, *handle)),
-                _ => {
+            match answer.opened() {
+                Some(handle) => opened.push((*digest, handle)),
+                None => {
                     facts.manifests.insert(*digest, None);
                 }
             }
@@ -286,9 +281,7 @@ pub async fn load_trees(session: &Session, facts: &mut HostFacts, roots: &[Diges
     while !level.is_empty() {
         let unknown = level.iter().filter(|digest| !facts.manifests.contains_key(digest));
         ask(session, facts, &unknown.copied().map(HostQuestion::Manifest).collect()).await?;
-        let loaded = level
-            .iter()
-            .filter_map(|digest| facts.manifests.get(digest).and_then(Option::as_ref));
+        let loaded = level.iter().filter_map(|digest| facts.manifest(*digest));
         let below: Vec<Digest> = loaded
             .flat_map(|tree| tree.folders().map(|(_, digest)| digest))
             .collect();

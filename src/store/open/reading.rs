@@ -1,12 +1,12 @@
 //! Reads documents, manifests and links of a store. It must not change anything.
 
-use crate::host::{Answer, Handle, Kind, MAX_READ, Op, Refusal, RefusalKind};
+use crate::host::{Answer, Attr, Handle, Kind, MAX_READ, Op, Refusal};
 use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::store::StoreError;
 use crate::store::flight::Read;
-use crate::store::refusal::explain;
+use crate::store::refusal::done_or_gone;
 use crate::store::session::Session;
 
 /// How many files are open on the host at the same time. `sftp-server` stops at the limit of its process, often 1024.
@@ -88,13 +88,7 @@ pub(super) async fn read_to_ends(session: &Session, handles: &[Handle]) -> Resul
 /// [`StoreError`] if the connection is lost.
 pub async fn read_files(session: &Session, paths: &[String]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
     let answers = session.flight(paths.iter().cloned().map(Op::Open).collect()).await?;
-    let handles: Vec<Option<Handle>> = answers
-        .into_iter()
-        .map(|answer| match answer {
-            Ok(Answer::Opened(handle)) => Some(handle),
-            _ => None,
-        })
-        .collect();
+    let handles: Vec<Option<Handle>> = answers.iter().map(Read::opened).collect();
     let opened: Vec<Handle> = handles.iter().flatten().copied().collect();
     let mut contents = read_opened(session, &opened).await?.into_iter();
     Ok(handles
@@ -103,21 +97,24 @@ pub async fn read_files(session: &Session, paths: &[String]) -> Result<Vec<Optio
         .collect())
 }
 
+/// Lists a folder; one that does not exist is empty.
+///
+/// # Errors
+/// [`StoreError`], also if the host refuses to list it: a refused list is not an empty one.
+pub(crate) async fn list(session: &Session, folder: &str) -> Result<Vec<(String, Attr)>, StoreError> {
+    let reply = session.ask(Op::List(folder.to_owned())).await?;
+    done_or_gone(session, [&reply]).await?;
+    Ok(reply.names().unwrap_or_default().to_vec())
+}
+
 /// Returns every release that the store lists, newest first.
 ///
 /// # Errors
 /// [`StoreError`], also if the host refuses to list the releases: a refused list is not an empty one.
 pub async fn releases(session: &Session) -> Result<Vec<ReleaseId>, StoreError> {
-    let answers = session.flight(vec![Op::List(layout::RELEASES.to_owned())]).await?;
-    let mut ids: Vec<ReleaseId> = match answers.into_iter().next() {
-        Some(Ok(Answer::Names(names))) => names
-            .into_iter()
-            .filter(|(_, attr)| attr.kind == Kind::Symlink)
-            .filter_map(|(name, _)| name.parse().ok())
-            .collect(),
-        Some(Err(refusal)) if refusal.kind != RefusalKind::NotFound => return Err(explain(session, &refusal).await),
-        _ => Vec::new(),
-    };
+    let names = list(session, layout::RELEASES).await?.into_iter();
+    let links = names.filter(|(_, attr)| attr.kind == Kind::Symlink);
+    let mut ids: Vec<ReleaseId> = links.filter_map(|(name, _)| name.parse().ok()).collect();
     ids.sort_unstable();
     ids.reverse();
     Ok(ids)
@@ -139,16 +136,22 @@ pub async fn documents(session: &Session, ids: &[ReleaseId]) -> Result<Vec<Optio
     Ok(documents)
 }
 
+/// The document of a release; `None` if it is missing or damaged.
+///
+/// # Errors
+/// [`StoreError`] if the connection is lost.
+pub async fn document(session: &Session, id: &ReleaseId) -> Result<Option<ReleaseDocument>, StoreError> {
+    Ok(documents(session, std::slice::from_ref(id)).await?.pop().flatten())
+}
+
 /// Why the host refuses to read a file that exists; `None` if it does not refuse, or if there is no such file.
 ///
 /// # Errors
 /// [`StoreError`] if the connection is lost.
 pub async fn why_unread(session: &Session, path: &str) -> Result<Option<Refusal>, StoreError> {
-    let opened = session.flight(vec![Op::Open(path.to_owned())]).await?.pop();
-    let handle = match opened {
-        Some(Ok(Answer::Opened(handle))) => handle,
-        Some(Err(refusal)) if refusal.kind != RefusalKind::NotFound => return Ok(Some(refusal)),
-        _ => return Ok(None),
+    let reply = session.ask(Op::Open(path.to_owned())).await?;
+    let Some(handle) = reply.opened() else {
+        return Ok(reply.unexpected_refusal().cloned());
     };
     let read = Op::Read {
         handle,
@@ -157,6 +160,14 @@ pub async fn why_unread(session: &Session, path: &str) -> Result<Option<Refusal>
     };
     let answers = session.flight(vec![read, Op::Close(handle)]).await?;
     Ok(answers.first().and_then(Read::refusal).cloned())
+}
+
+/// The root digest that a release points to; `None` if it can't be parsed.
+///
+/// # Errors
+/// [`StoreError`] if the connection is lost.
+pub async fn root(session: &Session, id: &ReleaseId) -> Result<Option<Digest>, StoreError> {
+    Ok(roots(session, std::slice::from_ref(id)).await?.pop().flatten())
 }
 
 /// The root digests that some releases point to; `None` for one that can't be parsed.

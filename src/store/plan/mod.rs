@@ -13,7 +13,7 @@ pub use self::shared::SharedRun;
 
 use crate::model::cache::{CacheClass, pooled};
 use crate::model::digest::Digest;
-use crate::model::encoding::{Coding, Encodings, Recipe};
+use crate::model::encoding::Encodings;
 use crate::model::entries::Entries;
 use crate::model::layout;
 use crate::model::manifest::{self, Changes, Folder, Site};
@@ -21,6 +21,7 @@ use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
 use crate::model::tree::{Entry, File, Tree};
 use crate::site::check::known::{Findings, Reference};
+use crate::store::content::Content;
 
 /// How many folders, from the top down, are asked for together before it is known whether anything above them changed.
 pub const GUESSED_FOLDERS: usize = 192;
@@ -85,6 +86,19 @@ pub struct HostFacts {
 }
 
 impl HostFacts {
+    /// The manifest of a tree; `None` if it is not known, missing or damaged.
+    #[must_use]
+    pub fn manifest(&self, digest: Digest) -> Option<&Tree> {
+        self.manifests.get(&digest)?.as_ref()
+    }
+
+    /// The manifest of a tree: `None` if it was not asked for; empty if it is missing or damaged.
+    fn manifest_or_nothing(&self, digest: Digest) -> Option<&Tree> {
+        self.manifests
+            .get(&digest)
+            .map(|tree| tree.as_ref().unwrap_or(&NOTHING))
+    }
+
     /// The findings of the live release, with which those of a site are compared.
     #[must_use]
     pub fn live_findings(&self) -> Reference {
@@ -155,7 +169,7 @@ fn live_tree(path: &SitePath, facts: &HostFacts) -> Option<Option<Digest>> {
     let above = live_tree(&path.parent()?, facts)?;
     let Some(above) = above else { return Some(None) };
     // If its manifest is damaged, the folder itself must be asked for.
-    let tree = facts.manifests.get(&above)?.as_ref()?;
+    let tree = facts.manifest(above)?;
     Some(match tree.entries.get(path.name()) {
         Some(Entry::Folder(digest)) => Some(*digest),
         _ => None,
@@ -171,10 +185,7 @@ static NOTHING: Tree = Tree {
 fn former_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a HostFacts) -> Option<&'a Tree> {
     match changed.former {
         None => Some(&NOTHING),
-        Some(digest) => facts
-            .manifests
-            .get(&digest)
-            .map(|tree| tree.as_ref().unwrap_or(&NOTHING)),
+        Some(digest) => facts.manifest_or_nothing(digest),
     }
 }
 
@@ -215,11 +226,7 @@ pub fn questions(site: &Site, facts: &HostFacts) -> BTreeSet<HostQuestion> {
             for (name, file) in folder.folder.tree.files() {
                 let differs = linkable.map(|tree| !same_file(tree, name, file));
                 if differs.unwrap_or(few) {
-                    asked.extend(
-                        object_names(file)
-                            .filter(|name| !facts.objects.contains_key(name))
-                            .map(HostQuestion::Object),
-                    );
+                    asked.extend(object_questions(file, facts));
                 }
             }
         }
@@ -237,11 +244,7 @@ pub fn questions(site: &Site, facts: &HostFacts) -> BTreeSet<HostQuestion> {
                 asked.insert(HostQuestion::Pool(path.as_str().to_owned()));
                 // A tree that exists may have been made for another path, so the pool's file is linked from the
                 // objects.
-                asked.extend(
-                    object_names(file)
-                        .filter(|name| !facts.objects.contains_key(name))
-                        .map(HostQuestion::Object),
-                );
+                asked.extend(object_questions(file, facts));
             }
         }
     }
@@ -259,13 +262,8 @@ pub fn questions(site: &Site, facts: &HostFacts) -> BTreeSet<HostQuestion> {
 #[must_use]
 pub fn opening_questions(site: &Site) -> BTreeSet<HostQuestion> {
     let mut paths: Vec<&SitePath> = site.folders.keys().collect();
-    paths.sort_by_key(|path| {
-        if path.is_root() {
-            0
-        } else {
-            path.as_str().matches('/').count() + 1
-        }
-    });
+    // The sort is stable, so the top folder stays first.
+    paths.sort_by_key(|path| path.as_str().matches('/').count());
     paths.truncate(GUESSED_FOLDERS);
     paths.into_iter().cloned().map(HostQuestion::Live).collect()
 }
@@ -377,35 +375,24 @@ fn has_other_encodings(former: &Tree, name: &str, file: &File) -> bool {
     matches!(former.entries.get(name), Some(Entry::File(former)) if former.encodings != file.encodings)
 }
 
-fn object_names(file: &File) -> impl Iterator<Item = String> {
-    let digest = file.digest;
-    std::iter::once(layout::object(digest)).chain(
-        file.encodings
-            .iter()
-            .map(move |(coding, recipe)| layout::encoded_object(digest, coding, recipe)),
-    )
+/// The questions about a file's objects that were not asked.
+fn object_questions(file: &File, facts: &HostFacts) -> impl Iterator<Item = HostQuestion> {
+    let names = Content::of_file(file).map(|content| content.object());
+    names
+        .filter(|name| !facts.objects.contains_key(name))
+        .map(HostQuestion::Object)
 }
 
 /// Returns what a publish would change for visitors.
 fn changes(site: &Site, former: Option<Digest>, facts: &HostFacts) -> Result<Changes, BTreeSet<Digest>> {
-    let known = |digest| {
-        site.tree(digest).or_else(|| {
-            facts
-                .manifests
-                .get(&digest)
-                .map(|tree| tree.as_ref().unwrap_or(&NOTHING))
-        })
-    };
+    let known = |digest| site.tree(digest).or_else(|| facts.manifest_or_nothing(digest));
     manifest::diff(former, Some(site.root), &known)
 }
 
 /// Like [`changes`], and also returns whether all manifests of the previous tree that this takes could be read. It is
 /// unknown which files a damaged one listed.
 fn changes_and_whether_known(site: &Site, former: Option<Digest>, facts: &HostFacts) -> (Changes, bool) {
-    let known = |digest| {
-        site.tree(digest)
-            .or_else(|| facts.manifests.get(&digest).and_then(Option::as_ref))
-    };
+    let known = |digest| site.tree(digest).or_else(|| facts.manifest(digest));
     match manifest::diff(former, Some(site.root), &known) {
         Ok(changes) => (changes, true),
         Err(_) => (changes(site, former, facts).unwrap_or_default(), false),
@@ -423,7 +410,7 @@ pub(crate) fn all_as_changes(site: &Site) -> Changes {
 pub fn former_files(changes: &Changes, facts: &HostFacts) -> HashMap<SitePath, Option<File>> {
     let former = |path: &SitePath| {
         let folder = live_tree(&path.parent()?, facts)??;
-        match facts.manifests.get(&folder)?.as_ref()?.entries.get(path.name())? {
+        match facts.manifest(folder)?.entries.get(path.name())? {
             Entry::File(file) => Some(file.clone()),
             Entry::Folder(_) | Entry::Redirect(_) => None,
         }
@@ -462,15 +449,43 @@ pub struct Wanted {
     pub encodings: Encodings,
 }
 
+impl Wanted {
+    /// A file of which nothing must be sent yet.
+    #[must_use]
+    pub fn nothing_of(file: &File, path: SitePath) -> Self {
+        Self {
+            digest: file.digest,
+            size: file.size,
+            path,
+            identity: false,
+            encodings: Encodings::default(),
+        }
+    }
+
+    /// Adds content of the file that must be sent.
+    pub fn add(&mut self, content: Content) {
+        match content.encoded {
+            Some((coding, recipe)) => self.encodings.set(coding, Some(recipe)),
+            None => self.identity = true,
+        }
+    }
+
+    /// The content that must be sent.
+    pub fn contents(&self) -> impl Iterator<Item = Content> + use<> {
+        let (digest, size) = (self.digest, self.size);
+        let identity = self.identity.then_some(None);
+        let encoded = identity.into_iter().chain(self.encodings.iter().map(Some));
+        encoded.map(move |encoded| Content { digest, size, encoded })
+    }
+}
+
 /// A public path to add to the pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolFile {
     /// The public path.
     pub path: SitePath,
-    /// Digest of its content.
-    pub digest: Digest,
-    /// Its encodings.
-    pub encodings: Encodings,
+    /// The file.
+    pub file: File,
     /// Whether the pool has a file under this path, which this one replaces.
     pub replaces: bool,
 }
@@ -619,8 +634,7 @@ impl Plan {
                 self.want(file, path.clone(), facts, wanted);
                 self.pool.push(PoolFile {
                     path,
-                    digest: file.digest,
-                    encodings: file.encodings,
+                    file: file.clone(),
                     replaces: pooled.is_some(),
                 });
             }
@@ -629,60 +643,45 @@ impl Plan {
 
     /// Notes what must be sent of a file. An object with another size than the file does not have the file's content.
     fn want(&mut self, file: &File, path: SitePath, facts: &HostFacts, wanted: &mut WantedFiles) {
-        let mut there = |name: String, size: Option<u64>| {
-            let found = facts.objects.get(&name).copied().flatten().map(|stamp| stamp.size);
-            if found.is_some_and(|found| size.is_some_and(|size| size != found)) {
-                self.unlinkable.insert(name.clone());
-            }
-            let usable = found.is_some() && !self.unlinkable.contains(&name);
-            if usable {
-                self.present.insert(name);
-            }
-            usable
-        };
-        let identity = !there(layout::object(file.digest), Some(file.size));
-        let mut encodings = Encodings::default();
-        for (coding, recipe) in file.encodings.iter() {
-            if !there(layout::encoded_object(file.digest, coding, recipe), None) {
-                encodings.set(coding, Some(recipe));
-            }
-        }
-        if !identity && encodings == Encodings::default() {
+        let lacking: Vec<Content> = Content::of_file(file)
+            .filter(|content| !self.has_object(content, facts))
+            .collect();
+        if lacking.is_empty() {
             return;
         }
         // Encodings that the export brought are next to this very path. Those that this tool makes can be made from any
         // copy.
-        let given = encodings
-            .iter()
-            .any(|(_, recipe)| matches!(recipe, Recipe::Given { .. }));
-        let at = given.then(|| path.clone());
-        let identity = identity
-            && !wanted
-                .range((file.digest, None)..)
-                .take_while(|((digest, _), _)| *digest == file.digest)
-                .any(|(_, wanted)| wanted.identity);
-        let entry = wanted.entry((file.digest, at)).or_insert(Wanted {
-            digest: file.digest,
-            size: file.size,
-            path,
-            identity: false,
-            encodings: Encodings::default(),
-        });
-        entry.identity |= identity;
-        for (coding, recipe) in encodings.iter() {
-            entry.encodings.set(coding, Some(recipe));
+        let at = lacking.iter().any(Content::is_given).then(|| path.clone());
+        let same_file = wanted.range((file.digest, None)..);
+        let mut same_file = same_file.take_while(|((digest, _), _)| *digest == file.digest);
+        let is_sent = same_file.any(|(_, wanted)| wanted.identity);
+        let entry = wanted.entry((file.digest, at));
+        let entry = entry.or_insert_with(|| Wanted::nothing_of(file, path));
+        for content in lacking {
+            if content.encoded.is_some() || !is_sent {
+                entry.add(content);
+            }
         }
+    }
+
+    /// Whether the host has an object that new trees can link. Notes one that must be replaced.
+    fn has_object(&mut self, content: &Content, facts: &HostFacts) -> bool {
+        let name = content.object();
+        let found = facts.objects.get(&name).copied().flatten().map(|stamp| stamp.size);
+        if content.encoded.is_none() && found.is_some_and(|found| found != content.size) {
+            self.unlinkable.insert(name.clone());
+        }
+        let usable = found.is_some() && !self.unlinkable.contains(&name);
+        if usable {
+            self.present.insert(name);
+        }
+        usable
     }
 
     /// Names of the objects that `wanted` stands for. An encoding that turns out not to be worth it is not made.
     pub fn wanted_names(&self) -> impl Iterator<Item = String> {
-        self.wanted.iter().flat_map(|wanted| {
-            let identity = wanted.identity.then(|| layout::object(wanted.digest));
-            let encoded = wanted.encodings.iter();
-            identity.into_iter().chain(
-                encoded.map(|(coding, recipe): (Coding, Recipe)| layout::encoded_object(wanted.digest, coding, recipe)),
-            )
-        })
+        let contents = self.wanted.iter().flat_map(Wanted::contents);
+        contents.map(|content| content.object())
     }
 }
 

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::cache::Classes;
+use crate::model::encoding::Recipe;
 use crate::model::manifest::{ChangeKind, Input};
 use crate::model::redirect::{Redirect, Status};
 
@@ -93,7 +94,7 @@ impl Memory {
                             assert!(plan.answers.contains(&layout::moved(redirect)));
                         }
                         Entry::File(file) => {
-                            for name in object_names(file) {
+                            for name in Content::of_file(file).map(|content| content.object()) {
                                 assert!(has(&self.objects, &name), "{name} is neither sent nor there");
                             }
                         }
@@ -118,8 +119,8 @@ impl Memory {
         }
         for file in &plan.pool {
             assert!(
-                has(&self.objects, &layout::object(file.digest))
-                    || self.objects.contains_key(&layout::object(file.digest))
+                has(&self.objects, &layout::object(file.file.digest))
+                    || self.objects.contains_key(&layout::object(file.file.digest))
             );
             self.pool.insert(file.path.as_str().to_owned(), 1);
         }

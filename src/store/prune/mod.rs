@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
 
 use self::records::Records;
-use crate::host::{Answer, Kind, Op, Time};
+use crate::host::{Kind, Op, Time};
 use crate::model::cache::pooled;
 use crate::model::digest::Digest;
 use crate::model::event::{Event, Observer, Running, Stage};
@@ -22,11 +22,12 @@ use crate::model::path::SitePath;
 use crate::model::release::{ReleaseDocument, ReleaseId, RunId};
 use crate::store::Error;
 use crate::store::StoreError;
-use crate::store::flight::{Flight, Landed, Read};
-use crate::store::open::{self, OpenOptions};
+use crate::store::content::Content;
+use crate::store::flight::Flight;
+use crate::store::open;
 use crate::store::plan::HostFacts;
 use crate::store::publish::leave;
-use crate::store::refusal::explain;
+use crate::store::refusal::{all_done, done_or_gone};
 use crate::store::releases::{files_below, list_folders};
 use crate::store::rollback::next_generation;
 use crate::store::session::Session;
@@ -79,28 +80,25 @@ pub struct Pruned {
 /// [`Error`]; the live site is never touched.
 pub async fn prune(session: &Session, options: &Options, observer: &dyn Observer) -> Result<Pruned, Error> {
     let _running = Running::begin(observer, Stage::Prune);
-    let mut reason = String::new();
     for _ in 0..ATTEMPTS {
         let store_state = open::inspect(session, []).await?.store_state;
         if !store_state.exists {
             return Ok(Pruned::default());
         }
         if options.dry_run {
-            return Ok(mark(session, options, host_time(&store_state)).await?.pruned());
+            // Nothing may be made to read the host's clock from. Since when a release is live is a lower bound.
+            return Ok(mark(session, options, store_state.since.unwrap_or(0)).await?.pruned());
         }
         let marker = claim(session, observer).await?;
         let dead = mark(session, options, marker.now).await?;
-        match take_away(session, &marker.run, &dead, observer).await? {
-            Swept::Done => {
-                clear_stale(session, marker.now).await?;
-                return Ok(dead.pruned());
-            }
-            Swept::Changed => "something was published in the meantime".clone_into(&mut reason),
+        if take_away(session, &marker.run, &dead, observer).await? {
+            clear_stale(session, marker.now).await?;
+            return Ok(dead.pruned());
         }
     }
     Err(Error::Contention {
         attempts: ATTEMPTS,
-        reason,
+        reason: "something was published in the meantime".to_owned(),
     })
 }
 
@@ -121,11 +119,6 @@ pub async fn is_due(session: &Session, keep: usize, files: u64) -> Result<bool, 
     Ok(open::releases(session).await?.len() > keep)
 }
 
-/// A lower bound of the host's clock, for when nothing may be made to read the clock from.
-fn host_time(store_state: &open::StoreState) -> Time {
-    store_state.since.unwrap_or(0)
-}
-
 /// The run whose generation marks the store while prune decides what is dead.
 struct SweepMark {
     run: RunId,
@@ -136,15 +129,16 @@ struct SweepMark {
 async fn claim(session: &Session, observer: &dyn Observer) -> Result<SweepMark, Error> {
     let mut staging_dir = StagingDir::new(crate::store::run_id::run_id());
     let claimed = async {
-        let store_state = enter(session, &mut staging_dir).await?;
+        let store_state = open::enter(session, &mut staging_dir).await?;
         let generation = next_generation(&store_state, staging_dir.run());
         let stage = vec![staging_dir.symlink("gen", generation.to_string())];
         let mut held = Flight::default();
         let (former, moved) = staging_dir.replace_generation(&mut held);
-        let answers = Landed::new(take_lock(session, &mut staging_dir, stage, held.ops(), observer).await?);
+        let waiting = Waiting::no_longer(observer);
+        let answers = staging::stage_and_lock(session, &mut staging_dir, stage, held.ops(), waiting).await?;
         let (found, entered) = (answers.answer(former), store_state.generation.as_ref());
         staging::keep_clock(session, &mut staging_dir, found, entered, &generation).await?;
-        refuse(session, answers.answer(moved).map_or(&[], std::slice::from_ref)).await?;
+        all_done(session, answers.answer(moved)).await?;
         Ok(SweepMark {
             run: staging_dir.run().clone(),
             now: store_state.now,
@@ -153,37 +147,6 @@ async fn claim(session: &Session, observer: &dyn Observer) -> Result<SweepMark, 
     .await;
     leave(session, &mut staging_dir).await;
     claimed
-}
-
-async fn enter(session: &Session, staging_dir: &mut StagingDir) -> Result<open::StoreState, Error> {
-    let entered = open::open_store(session, staging_dir, &OpenOptions::default(), &mut HostFacts::default()).await?;
-    Ok(entered.store_state)
-}
-
-async fn refuse(session: &Session, answers: &[Result<Answer, crate::host::Refusal>]) -> Result<(), Error> {
-    match answers.iter().find_map(Read::refusal) {
-        Some(refusal) => Err(explain(session, refusal).await.into()),
-        None => Ok(()),
-    }
-}
-
-/// Sends `stage`, takes the lock, and sends `held` after it. Returns the answers to `held`.
-async fn take_lock(
-    session: &Session,
-    staging_dir: &mut StagingDir,
-    stage: Vec<Op>,
-    held: &[Op],
-    observer: &dyn Observer,
-) -> Result<Vec<Result<Answer, crate::host::Refusal>>, Error> {
-    let mut flight = Flight::default();
-    let staged = flight.extend(stage);
-    let acquire = staging_dir.acquire();
-    let locking = flight.extend(std::iter::once(acquire).chain(held.iter().cloned()));
-    let answers = session.send(flight).await?;
-    let first = answers.all(&locking).to_vec();
-    staging_dir.took_lock(first.first());
-    refuse(session, answers.all(&staged)).await?;
-    staging::take_lock(session, staging_dir, first, held, Waiting::no_longer(observer)).await
 }
 
 /// Everything to delete, by path below the docroot.
@@ -232,7 +195,8 @@ async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, E
     open::load_trees(session, &mut facts, &kept_roots).await?;
     let living = reach(&facts, &kept_roots);
     if let Some(unread) = living.unread.first() {
-        return Err(damaged(session, *unread));
+        let detail = "a kept release needs it, and it is missing or does not read; nothing was deleted";
+        return Err(StoreError::damaged(session.host_name(), layout::manifest(*unread), detail).into());
     }
     // What visitors of replaced releases may still request, even if the release itself is gone.
     let remembered: Vec<&ReleaseDocument> = records
@@ -292,34 +256,17 @@ async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, E
     Ok(dead)
 }
 
-fn damaged(session: &Session, digest: Digest) -> Error {
-    StoreError::Damaged {
-        host: session.host_name(),
-        path: layout::manifest(digest),
-        detail: "a kept release needs it, and it is missing or does not read; nothing was deleted".to_owned(),
-    }
-    .into()
-}
-
 async fn roots_of(session: &Session, ids: &[ReleaseId]) -> Result<Vec<Digest>, Error> {
-    let roots = open::roots(session, ids).await?;
-    let mut found = Vec::new();
-    for (id, root) in ids.iter().zip(roots) {
-        found.push(root.ok_or_else(|| StoreError::Damaged {
-            host: session.host_name(),
-            path: layout::release(id),
-            detail: "it does not point to a tree; nothing was deleted".to_owned(),
-        })?);
-    }
-    Ok(found)
+    let detail = "it does not point to a tree; nothing was deleted";
+    let damaged = |id| StoreError::damaged(session.host_name(), layout::release(id), detail);
+    let roots = ids.iter().zip(open::roots(session, ids).await?);
+    let found: Result<_, StoreError> = roots.map(|(id, root)| root.ok_or_else(|| damaged(id))).collect();
+    Ok(found?)
 }
 
 async fn names_of(session: &Session, folder: &str) -> Result<Vec<Digest>, Error> {
-    let found = list_folders(session, vec![folder.to_owned()]).await?;
-    Ok(found
-        .into_iter()
-        .filter_map(|(path, _)| path.rsplit('/').next()?.parse().ok())
-        .collect())
+    let names = open::list(session, folder).await?.into_iter();
+    Ok(names.filter_map(|(name, _)| name.parse().ok()).collect())
 }
 
 /// The folders that are neither one of the wanted paths nor contain one, children before parents.
@@ -367,7 +314,7 @@ fn reach(facts: &HostFacts, roots: &[Digest]) -> Reached {
             return reached;
         }
         reached.trees.insert(digest);
-        let Some(tree) = facts.manifests.get(&digest).and_then(Option::as_ref) else {
+        let Some(tree) = facts.manifest(digest) else {
             reached.unread.push(digest);
             continue;
         };
@@ -379,13 +326,9 @@ fn reach(facts: &HostFacts, roots: &[Digest]) -> Reached {
         for (name, file) in tree.files() {
             let public = path.child(name);
             let in_pool = pooled(public.as_str(), file.cache).then(|| layout::pool(public.as_str()));
-            reached.objects.insert(layout::object(file.digest));
-            reached.pool.extend(in_pool.clone());
-            for (coding, recipe) in file.encodings.iter() {
-                reached
-                    .objects
-                    .insert(layout::encoded_object(file.digest, coding, recipe));
-                reached.pool.extend(in_pool.as_ref().map(|path| coding.beside(path)));
+            for content in Content::of_file(file) {
+                reached.objects.insert(content.object());
+                reached.pool.extend(in_pool.as_ref().map(|path| content.beside(path)));
             }
         }
     }
@@ -397,7 +340,7 @@ fn reach(facts: &HostFacts, roots: &[Digest]) -> Reached {
 fn parents_first(dead: &HashSet<Digest>, facts: &HostFacts) -> Vec<Digest> {
     let mut parents: BTreeMap<Digest, u64> = dead.iter().map(|digest| (*digest, 0)).collect();
     let children = |digest: &Digest| -> Vec<Digest> {
-        let tree = facts.manifests.get(digest).and_then(Option::as_ref);
+        let tree = facts.manifest(*digest);
         let held: BTreeSet<Digest> = tree
             .into_iter()
             .flat_map(|tree| tree.folders().map(|(_, child)| child))
@@ -432,13 +375,8 @@ fn parents_first(dead: &HashSet<Digest>, facts: &HostFacts) -> Vec<Digest> {
     ordered
 }
 
-enum Swept {
-    Done,
-    Changed,
-}
-
-/// Takes away what is dead under the lock, unless something was published since it was marked.
-async fn take_away(session: &Session, marker: &RunId, dead: &Dead, observer: &dyn Observer) -> Result<Swept, Error> {
+/// Takes away what is dead under the lock, unless something was published since it was marked. Returns whether it did.
+async fn take_away(session: &Session, marker: &RunId, dead: &Dead, observer: &dyn Observer) -> Result<bool, Error> {
     let mut staging_dir = StagingDir::new(crate::store::run_id::run_id());
     let result = take_away_under_lock(session, marker, dead, &mut staging_dir, observer).await;
     let run = staging_dir.run().clone();
@@ -457,14 +395,16 @@ async fn take_away_under_lock(
     dead: &Dead,
     staging_dir: &mut StagingDir,
     observer: &dyn Observer,
-) -> Result<Swept, Error> {
-    enter(session, staging_dir).await?;
+) -> Result<bool, Error> {
+    open::enter(session, staging_dir).await?;
     let stage = vec![staging_dir.symlink("swept", "by prune".to_owned())];
-    let held = [Op::ReadLink(layout::GENERATION.to_owned())];
-    let answers = take_lock(session, staging_dir, stage, &held, observer).await?;
-    let generation = answers.first().and_then(Read::text).unwrap_or_default();
+    let mut held = Flight::default();
+    let generation = held.read_link(layout::GENERATION);
+    let waiting = Waiting::no_longer(observer);
+    let answers = staging::stage_and_lock(session, staging_dir, stage, held.ops(), waiting).await?;
+    let generation = answers.text(generation).unwrap_or_default();
     if !generation.ends_with(&format!("-{marker}")) {
-        return Ok(Swept::Changed);
+        return Ok(false);
     }
     let mut trash = Trash { staging_dir, count: 0 };
     let releases: Vec<Op> = dead
@@ -473,12 +413,7 @@ async fn take_away_under_lock(
         .map(|id| trash.take(&layout::release(id)))
         .collect();
     // Releases go first, and all of them, because a release must never be listed without its trees.
-    let answers = session.flight(releases).await?;
-    for answer in &answers {
-        if !answer.done() && !staging::is_gone(answer) {
-            refuse(session, &answers).await?;
-        }
-    }
+    done_or_gone(session, &session.flight(releases).await?).await?;
     let trees = trash.take_trees(&dead.trees);
     send(session, &mut trash, trees, observer).await?;
     let rest = dead
@@ -494,12 +429,9 @@ async fn take_away_under_lock(
     send(session, &mut trash, answers, observer).await?;
     let mut last: Vec<Op> = dead.pool_folders.iter().map(|folder| trash.take(folder)).collect();
     let swept = staging_dir.path_holding("swept");
-    last.push(Op::Rename {
-        from: swept,
-        to: layout::SWEPT.to_owned(),
-    });
+    last.push(Op::rename(swept, layout::SWEPT));
     session.flight(last).await?;
-    Ok(Swept::Done)
+    Ok(true)
 }
 
 /// The part of the staging directory that things are moved into. Every name in it is new.
@@ -515,10 +447,7 @@ impl Trash<'_> {
     }
 
     fn take(&mut self, path: &str) -> Op {
-        Op::Rename {
-            from: path.to_owned(),
-            to: self.name(),
-        }
+        Op::rename(path.to_owned(), self.name())
     }
 
     /// Each tree goes only if the one before it has gone, because its path leads through that tree's place in the
@@ -553,12 +482,7 @@ async fn send(session: &Session, trash: &mut Trash<'_>, ops: Vec<Op>, observer: 
             items: count,
             bytes: 0,
         });
-        let refusal = answers
-            .iter()
-            .find(|answer| !answer.done() && !staging::is_gone(answer));
-        if let Some(refusal) = refusal.and_then(Read::refusal) {
-            return Err(explain(session, refusal).await.into());
-        }
+        done_or_gone(session, &answers).await?;
     }
     Ok(())
 }

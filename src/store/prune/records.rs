@@ -10,10 +10,9 @@ use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::store::Error;
 use crate::store::flight::Read;
 use crate::store::open;
-use crate::store::refusal::explain;
+use crate::store::refusal::{done_or_gone, explain};
 use crate::store::releases::list_folders;
 use crate::store::session::Session;
-use crate::store::staging;
 
 /// What is known about releases in addition to their trees.
 pub(super) struct Records {
@@ -54,17 +53,12 @@ impl Records {
             if let Some(refusal) = open::why_unread(session, &layout::release_document(&id)).await? {
                 return Err(explain(session, &refusal).await.into());
             }
-            let again = open::documents(session, std::slice::from_ref(&id)).await?;
-            documents.extend(again.into_iter().flatten().map(|document| (id.clone(), document)));
+            let again = open::document(session, &id).await?;
+            documents.extend(again.map(|document| (id, document)));
         }
         let ask = left_ids.iter().map(|id| Op::Lstat(layout::release_left(id)));
         let answers = session.flight(ask.collect()).await?;
-        let unread = answers
-            .iter()
-            .find(|answer| !answer.done() && !staging::is_gone(answer));
-        if let Some(refusal) = unread.and_then(Read::refusal) {
-            return Err(explain(session, refusal).await.into());
-        }
+        done_or_gone(session, &answers).await?;
         let left = left_ids
             .into_iter()
             .zip(&answers)
@@ -76,7 +70,7 @@ impl Records {
     /// Returns the releases that were live less than `skew` ago, according to the documents. If in doubt, a release is
     /// included.
     pub(super) fn within(&self, now: Time, skew: Duration, there: &[ReleaseId]) -> HashSet<ReleaseId> {
-        let since = now.saturating_sub(Time::try_from(skew.as_secs()).unwrap_or(Time::MAX));
+        let since = before(now, skew);
         let made = |document: &ReleaseDocument| {
             document
                 .created
@@ -91,12 +85,7 @@ impl Records {
                 within.extend(document.previous.clone());
             }
         }
-        within.extend(
-            self.left
-                .iter()
-                .filter(|(_, left)| **left > since)
-                .map(|(id, _)| id.clone()),
-        );
+        within.extend(self.left_after(since));
         within.extend(there.iter().filter(|id| !self.documents.contains_key(id)).cloned());
         within
     }
@@ -110,9 +99,7 @@ impl Records {
         skew: Duration,
         there: &[ReleaseId],
     ) -> HashSet<ReleaseId> {
-        let since = now.saturating_sub(Time::try_from(skew.as_secs()).unwrap_or(Time::MAX));
-        let left = self.left.iter().filter(|(_, left)| **left > since);
-        let mut promised: HashSet<ReleaseId> = left.map(|(id, _)| id.clone()).collect();
+        let mut promised: HashSet<ReleaseId> = self.left_after(before(now, skew)).collect();
         promised.extend(live.cloned());
         let mut seen = HashSet::new();
         let mut at = live;
@@ -127,6 +114,12 @@ impl Records {
         promised
     }
 
+    /// Releases that a rollback left after a time.
+    fn left_after(&self, since: Time) -> impl Iterator<Item = ReleaseId> {
+        let left = self.left.iter().filter(move |(_, left)| **left > since);
+        left.map(|(id, _)| id.clone())
+    }
+
     pub(super) fn beyond(&self, kept: &[ReleaseId], within: &HashSet<ReleaseId>) -> Vec<String> {
         let needed = |id: &ReleaseId| kept.contains(id) || within.contains(id);
         self.paths
@@ -135,4 +128,9 @@ impl Records {
             .map(|(path, _)| path.clone())
             .collect()
     }
+}
+
+/// The time that was so long before `now`.
+fn before(now: Time, skew: Duration) -> Time {
+    now.saturating_sub(Time::try_from(skew.as_secs()).unwrap_or(Time::MAX))
 }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::{AttemptError, FormerFiles, Publish, Published};
+use super::{FormerFiles, Publish, Published};
 use crate::model::event::{Running, Stage};
 use crate::model::path::SitePath;
 use crate::site::check::known::Reference;
 use crate::store::Error;
+use crate::store::attempt_error::AttemptError;
 use crate::store::open::{self, OpenOptions, StoreSnapshot, StoreState};
 use crate::store::plan::{self, HostFacts, Plan};
 use crate::store::remote_cache::RemoteCache;

@@ -6,14 +6,15 @@
 use std::collections::HashSet;
 
 use super::under_lock::UnderLock;
-use super::{AttemptError, Publish, StagedRelease};
+use super::{Publish, StagedRelease};
 use crate::host::{Op, RefusalKind};
 use crate::model::event::Event;
 use crate::model::layout;
-use crate::store::flight::{Flight, Landed, Read};
+use crate::store::attempt_error::AttemptError;
+use crate::store::flight::{Flight, Read};
 use crate::store::pending_purges::Delivery;
 use crate::store::plan::Plan;
-use crate::store::refusal::explain;
+use crate::store::refusal::{all_done, explain};
 use crate::store::staging::{self, StagingDir, Waiting};
 use crate::store::swap;
 use crate::store::sync::{self, Building};
@@ -24,20 +25,12 @@ impl Publish<'_> {
     pub(super) async fn build_and_lock(
         &self,
         plan: &Plan,
-        owed: &Delivery,
         staged_release: &mut StagedRelease,
         staging_dir: &mut StagingDir,
         unlinkable: &mut HashSet<String>,
     ) -> Result<(), AttemptError> {
-        let mut building = Building::new(plan, &mut staged_release.staged_objects);
-        building
-            .send_ahead(
-                self.session,
-                &mut staged_release.staged_objects,
-                staging_dir,
-                unlinkable,
-            )
-            .await?;
+        let mut building = Building::new(self.session, plan, &mut staged_release.staged_objects, unlinkable);
+        building.send_ahead(staging_dir).await?;
         let mut flight = Flight::default();
         let built = flight.extend(building.take_ops());
         let mut ops = Vec::new();
@@ -48,7 +41,10 @@ impl Publish<'_> {
             ops.push(staging_dir.symlink("former", layout::former_text(&staged_release.release, former)));
         }
         if self.options.purges {
-            staged_release.owing.1 = owed.owing(plan.previous.as_ref(), staging_dir.run());
+            staged_release.owing.1 = staged_release
+                .entered
+                .delivery
+                .owing(plan.previous.as_ref(), staging_dir.run());
             ops.push(staging_dir.symlink("delivery", staged_release.owing.1.text()));
         }
         for (piece, text) in (0..layout::FINDINGS_PIECES).zip(std::mem::take(&mut staged_release.findings)) {
@@ -64,9 +60,11 @@ impl Publish<'_> {
         let locking = flight.extend(locking.chain(under_lock.flight.ops().iter().cloned()));
         let answers = self.session.send(flight).await?;
         staging_dir.took_lock(answers.all(&locking).first());
-        let (built, staged) = (answers.all(&built), answers.all(&staged));
-        let built = self.check_built(&mut building, built, staged, unlinkable).await;
-        if let Err(stop) = built {
+        let built = async {
+            building.read(answers.all(&built)).await?;
+            Ok(all_done(self.session, answers.all(&staged)).await?)
+        };
+        if let Err(stop) = built.await {
             return self.take_back_records(staged_release, staging_dir, stop).await;
         }
         let answers = staging::take_lock(
@@ -80,9 +78,8 @@ impl Publish<'_> {
             },
         )
         .await?;
-        let answers = Landed::new(answers);
         staging_dir.keep_last(answers.answer(under_lock.last));
-        let (after, ours) = (staged_release.after.as_ref(), &staged_release.generation);
+        let (after, ours) = (staged_release.entered.generation.as_ref(), &staged_release.generation);
         let found = answers.answer(under_lock.generation);
         let moved = staging::keep_clock(self.session, staging_dir, found, after, ours).await?;
         let read = under_lock.read(&self.session.host_name(), &answers, plan, self.options.wait.is_some());
@@ -96,7 +93,7 @@ impl Publish<'_> {
                 for (temp, _) in &staged_release.records {
                     staging_dir.moved_out(temp);
                 }
-                self.owe_what_is_owed_now(&found, owed, plan, staged_release, staging_dir)
+                self.note_what_is_pending_now(&found, plan, staged_release, staging_dir)
                     .await
             }
             Err(stop) => self.take_back_records(staged_release, staging_dir, stop).await,
@@ -106,39 +103,23 @@ impl Publish<'_> {
     /// Makes the note of pending purges again if they changed since this run entered. Other runs may have purged or
     /// failed to purge since then, and even have swapped back and forth, so the note must follow from what is pending
     /// under the lock.
-    async fn owe_what_is_owed_now(
+    async fn note_what_is_pending_now(
         &self,
         found: &Delivery,
-        entered: &Delivery,
         plan: &Plan,
         staged_release: &mut StagedRelease,
         staging_dir: &mut StagingDir,
     ) -> Result<(), AttemptError> {
-        if !self.options.purges || found.owes_as(entered) {
+        if !self.options.purges || found.owes_as(&staged_release.entered.delivery) {
             return Ok(());
         }
         let owing = found.owing(plan.previous.as_ref(), staging_dir.run());
         let note = staging_dir.symlink("owing", owing.text());
-        let answers = self.session.flight(vec![note]).await?;
-        if let Some(refusal) = answers.first().and_then(Read::refusal) {
+        if let Some(refusal) = self.session.ask(note).await?.refusal() {
             return Err(AttemptError::Replan(refusal.to_string()));
         }
         staged_release.owing = ("owing", owing);
         Ok(())
-    }
-
-    async fn check_built(
-        &self,
-        building: &mut Building<'_>,
-        built: &[Result<crate::host::Answer, crate::host::Refusal>],
-        staged: &[Result<crate::host::Answer, crate::host::Refusal>],
-        unlinkable: &mut HashSet<String>,
-    ) -> Result<(), AttemptError> {
-        building.read(self.session, built, unlinkable).await?;
-        match staged.iter().find_map(Read::refusal) {
-            Some(refusal) => Err(explain(self.session, refusal).await.into()),
-            None => Ok(()),
-        }
     }
 
     /// Takes back the records of a release that will not be made, if they were already moved out.
@@ -149,14 +130,8 @@ impl Publish<'_> {
         stop: AttemptError,
     ) -> Result<(), AttemptError> {
         if staging_dir.is_holding() {
-            let away = staging_dir.path("trash/record");
-            let back = staged_release.records.iter().flat_map(|(_, place)| {
-                let rename = Op::Rename {
-                    from: place.clone(),
-                    to: away.clone(),
-                };
-                [rename, Op::RemoveFile(away.clone())]
-            });
+            let places = staged_release.records.iter().map(|(_, place)| place);
+            let back = places.flat_map(|place| staging_dir.take_away(place));
             self.session.flight(back.collect()).await?;
         }
         Err(stop)
@@ -183,16 +158,9 @@ impl Publish<'_> {
     /// Takes back what was added to the pool. A file that lacks one of its encodings would stay like that, because the
     /// next publish finds the file there.
     async fn take_back_pool(&self, plan: &Plan, staging_dir: &StagingDir) -> Result<(), AttemptError> {
-        let mut ops = Vec::new();
-        for (index, file) in plan.pool.iter().enumerate().filter(|(_, file)| !file.replaces) {
-            let away = staging_dir.path_holding(&format!("trash/{index}"));
-            ops.push(Op::Rename {
-                from: layout::pool(file.path.as_str()),
-                to: away.clone(),
-            });
-            ops.push(Op::RemoveFile(away));
-        }
-        self.session.flight(ops).await?;
+        let added = plan.pool.iter().filter(|file| !file.replaces);
+        let back = added.flat_map(|file| staging_dir.take_away(layout::pool(file.path.as_str())));
+        self.session.flight(back.collect()).await?;
         Ok(())
     }
 
@@ -209,10 +177,9 @@ impl Publish<'_> {
     ) -> Result<bool, AttemptError> {
         let mut ops = staged_release.staged_objects.put_objects(plan, staging_dir);
         let manifests = staged_release.manifests.iter().zip(&plan.trees);
-        ops.extend(manifests.map(|(temp, tree)| Op::Link {
-            from: staging_dir.path_holding(temp),
-            to: layout::manifest(tree.digest),
-        }));
+        ops.extend(
+            manifests.map(|(temp, tree)| Op::link(staging_dir.path_holding(temp), layout::manifest(tree.digest))),
+        );
         let named: Vec<String> = ops
             .iter()
             .filter_map(|op| match op {
@@ -223,16 +190,13 @@ impl Publish<'_> {
         if self.options.purges {
             // Before the swap: a purge that is noted needlessly costs one purge, but what is not noted stays at the
             // edge.
-            ops.push(Op::Rename {
-                from: staging_dir.path_holding(staged_release.owing.0),
-                to: layout::DELIVERY.to_owned(),
-            });
+            ops.push(Op::rename(
+                staging_dir.path_holding(staged_release.owing.0),
+                layout::DELIVERY,
+            ));
         }
         if plan.previous.is_some() {
-            ops.push(Op::Rename {
-                from: staging_dir.path_holding("former"),
-                to: layout::FORMER.to_owned(),
-            });
+            ops.push(Op::rename(staging_dir.path_holding("former"), layout::FORMER));
         }
         let mut commit = swap::commit_ops(plan, &staged_release.release, staging_dir);
         let swap = commit.pop();
@@ -260,6 +224,6 @@ impl Publish<'_> {
         let refused = refused.filter(|(_, answer)| !answer.done());
         let look: Vec<Op> = refused.map(|(name, _)| Op::Lstat(name)).collect();
         let there = self.session.flight(look).await;
-        Ok(there.is_ok_and(|there| there.iter().any(staging::is_gone)))
+        Ok(there.is_ok_and(|there| there.iter().any(Read::is_gone)))
     }
 }

@@ -6,7 +6,6 @@
 //! publish succeeded if the answer to that rename says it did or, if the answer was lost, if `current` shows it
 //! afterwards. Visitors must never get a part of a release.
 
-mod attempt_error;
 mod inspection;
 mod make_live;
 mod refusals;
@@ -17,7 +16,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::attempt_error::AttemptError;
 use self::inspection::{Hints, Inspection};
 pub use self::refusals::{Judged, Refusals, check_refusals};
 use crate::host::HostError;
@@ -25,12 +23,13 @@ use crate::model::event::{Event, Note, Observer, Running, Stage};
 use crate::model::layout;
 use crate::model::manifest::{Changes, Site};
 use crate::model::path::SitePath;
-use crate::model::release::{Generation, ReleaseDocument, ReleaseId, RunId, timestamp};
+use crate::model::release::{Generation, ReleaseDocument, ReleaseId, timestamp};
 use crate::model::tree::File;
 use crate::site::check::Problem;
 use crate::site::check::known::Findings;
 use crate::site::source::Source;
 use crate::store::Error;
+use crate::store::attempt_error::AttemptError;
 use crate::store::open::{self, StoreSnapshot, StoreState};
 use crate::store::pending_purges::Delivery;
 use crate::store::plan::{self, Plan};
@@ -38,12 +37,12 @@ pub use crate::store::recovery::abandon;
 use crate::store::recovery::find_after_loss;
 use crate::store::releases;
 use crate::store::remote_cache::RemoteCache;
-use crate::store::repair::{self, mend};
+use crate::store::repair::{self, Repair};
 use crate::store::session::Session;
 use crate::store::signing::Signing;
 use crate::store::staging::StagingDir;
 pub(crate) use crate::store::staging::leave;
-use crate::store::sync::{self, Times, Work};
+use crate::store::sync::{self, Sender, Times, Work};
 use crate::store::verify::{Depth, verify};
 
 /// How often a publish is planned again because the store changed in the meantime.
@@ -153,8 +152,8 @@ struct Replaced(Option<ReleaseId>);
 struct StagedRelease {
     release: ReleaseId,
     generation: Generation,
-    /// The generation that the store had when this run entered.
-    after: Option<Generation>,
+    /// The state of the store when this run entered.
+    entered: StoreState,
     staged_objects: sync::StagedObjects,
     /// Temporary files of the manifests, in the order of the plan's trees.
     manifests: Vec<String>,
@@ -167,9 +166,9 @@ struct StagedRelease {
     findings: Vec<String>,
 }
 
-/// What must be known after a lost connection.
-#[derive(Default)]
-struct AttemptProgress {
+/// One attempt, and what must be known of it after a lost connection.
+struct Attempt {
+    staging_dir: StagingDir,
     /// The release that the attempt was making.
     release: Option<ReleaseId>,
     /// Whether its swap was sent.
@@ -224,7 +223,7 @@ pub async fn publish_probing(
 
 impl Publish<'_> {
     /// Publishes what differs from the live release. Also returns whether the store lacks some object or manifest of
-    /// it, see [`AttemptProgress::unnamed`].
+    /// it, see [`Attempt::unnamed`].
     async fn changes(&self, probe: impl AsyncFnMut(&Plan, FormerFiles)) -> Result<(Published, bool), Error> {
         let seen = self.options.seen.as_ref();
         let seen = seen.map(|(folder, target)| RemoteCache::load(folder, target));
@@ -248,7 +247,7 @@ impl Publish<'_> {
         Ok((published, unnamed))
     }
 
-    /// Tries until the site is live, or until it is known that it can't be. Also returns [`AttemptProgress::unnamed`].
+    /// Tries until the site is live, or until it is known that it can't be. Also returns [`Attempt::unnamed`].
     async fn in_attempts(
         &self,
         hints: Hints<'_>,
@@ -260,17 +259,20 @@ impl Publish<'_> {
         loop {
             // Cached hints are used only in the first attempt.
             let hints = guess.take().unwrap_or_default();
-            let mut staging_dir = StagingDir::new(crate::store::run_id::run_id());
-            let mut progress = AttemptProgress::default();
-            let attempt = self.attempt(&mut staging_dir, &mut attempts, &mut progress, hints, &mut probe);
-            match attempt.await {
-                Ok(published) => return Ok((published, progress.unnamed)),
-                Err(AttemptError::Failed(error)) => {
-                    leave(self.session, &mut staging_dir).await;
-                    return Err(error);
-                }
+            let mut attempt = Attempt {
+                staging_dir: StagingDir::new(crate::store::run_id::run_id()),
+                release: None,
+                swap_sent: false,
+                unnamed: false,
+            };
+            let ended = self.attempt(&mut attempt, &mut attempts, hints, &mut probe).await;
+            if !matches!(ended, Ok(_) | Err(AttemptError::Lost(_))) {
+                leave(self.session, &mut attempt.staging_dir).await;
+            }
+            match ended {
+                Ok(published) => return Ok((published, attempt.unnamed)),
+                Err(AttemptError::Failed(error)) => return Err(error),
                 Err(AttemptError::Replan(reason)) => {
-                    leave(self.session, &mut staging_dir).await;
                     planned += 1;
                     if planned >= ATTEMPTS {
                         let attempts = ATTEMPTS;
@@ -279,7 +281,6 @@ impl Publish<'_> {
                     self.observer.notice(Event::Noted(Note::Replanned { reason }));
                 }
                 Err(AttemptError::Contention(reason)) => {
-                    leave(self.session, &mut staging_dir).await;
                     contended += 1;
                     let is_over = match self.patience() {
                         Some(left) => left.is_zero(),
@@ -292,7 +293,7 @@ impl Publish<'_> {
                     self.observer.notice(Event::Noted(Note::Replanned { reason }));
                 }
                 Err(AttemptError::Lost(error)) => {
-                    let went_live = self.after_loss(staging_dir.run(), &progress, &error).await?;
+                    let went_live = self.after_loss(&attempt, &error).await?;
                     if let Some(release) = went_live {
                         return Ok((self.live_after_all(release).await?, false));
                     }
@@ -317,14 +318,19 @@ impl Publish<'_> {
             tool: self.options.tool.clone(),
             signing: self.options.signing.clone(),
         };
-        let mended = mend(self.session, self.site, self.source, &verified, &how, self.observer).await?;
-        published.sent.add(mended.sent);
-        if mended.left.faults.is_empty() {
+        let repair = Repair {
+            session: self.session,
+            options: &how,
+            observer: self.observer,
+        };
+        let repaired = repair.from_export(&verified, self.site, self.source).await?;
+        published.sent.add(repaired.sent);
+        if repaired.left.faults.is_empty() {
             return Ok(published);
         }
         Err(Error::NotWhole {
             release: published.release,
-            problems: mended.left.problems(),
+            problems: repaired.left.problems(),
         })
     }
 
@@ -335,12 +341,12 @@ impl Publish<'_> {
 
     async fn attempt(
         &self,
-        staging_dir: &mut StagingDir,
+        attempt: &mut Attempt,
         attempts: &mut Attempts,
-        progress: &mut AttemptProgress,
         hints: Hints<'_>,
         probe: &mut impl AsyncFnMut(&Plan, FormerFiles),
     ) -> Result<Published, AttemptError> {
+        let staging_dir = &mut attempt.staging_dir;
         if let Some(published) = self.already_live(hints.store_snapshot).await? {
             return Ok(published);
         }
@@ -350,13 +356,12 @@ impl Publish<'_> {
             former,
             live,
         } = self.inspect(staging_dir, &attempts.unlinkable, hints).await?;
-        let owed = &store_state.delivery;
         if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous)
             && self.options.signing.is_met(self.session, live).await?
         {
             let live = live.clone();
             leave(self.session, staging_dir).await;
-            return Ok(self.unchanged(live, &plan, owed.clone()));
+            return Ok(self.unchanged(live, &plan, store_state.delivery));
         }
         self.refuse_to_overtake(&plan, attempts)?;
         let judged = check_refusals(self.session, self.site, &plan, &live, &self.options.refusals).await?;
@@ -367,13 +372,13 @@ impl Publish<'_> {
         let sending = self.send(&store_state, &plan, &problems, staging_dir);
         let (staged_release, ()) = futures_util::future::join(sending, probe(&plan, former)).await;
         let mut staged_release = staged_release?;
-        progress.release = Some(staged_release.release.clone());
+        attempt.release = Some(staged_release.release.clone());
         let _running = Running::begin(self.observer, Stage::Swap);
-        self.build_and_lock(&plan, owed, &mut staged_release, staging_dir, &mut attempts.unlinkable)
+        self.build_and_lock(&plan, &mut staged_release, staging_dir, &mut attempts.unlinkable)
             .await?;
         self.add_to_pool(&plan, staging_dir).await?;
-        progress.swap_sent = true;
-        progress.unnamed = self.make_live(&plan, &staged_release, staging_dir).await?;
+        attempt.swap_sent = true;
+        attempt.unnamed = self.make_live(&plan, &staged_release, staging_dir).await?;
         Ok(Published {
             release: staged_release.release,
             previous: plan.previous,
@@ -395,49 +400,43 @@ impl Publish<'_> {
         problems: &[Problem],
         staging_dir: &mut StagingDir,
     ) -> Result<StagedRelease, AttemptError> {
-        let mut times = Times::new(store_state.now, store_state.generation.as_ref());
         let work = Work {
             session: self.session,
             source: self.source,
             observer: self.observer,
         };
+        let run = staging_dir.run().clone();
+        let times = Times::new(store_state.now, store_state.generation.as_ref());
+        let mut sender = Sender::new(work, staging_dir, times);
         let after = store_state
             .generation
             .as_ref()
             .map_or(0, |generation| generation.made + 1);
         let made_at = store_state.now.max(after);
-        let release = ReleaseId::new(made_at, staging_dir.run().tail());
+        let release = ReleaseId::new(made_at, run.tail());
         let text = self.document(&release, plan, store_state.now);
         let signing = async { Ok::<_, AttemptError>(self.options.signing.sign(&text).await.map_err(Error::from)?) };
-        let sending = async { Ok(sync::send_objects(&work, plan, staging_dir, &mut times).await?) };
-        let (signature, mut staged_objects) = futures_util::future::try_join(signing, sending).await?;
-        let manifests = sync::write_manifests(&work, plan, &mut staged_objects, staging_dir, &mut times).await?;
+        let (signature, ()) = futures_util::future::try_join(signing, sender.send_objects(plan)).await?;
+        let manifests = sender.write_manifests(plan).await?;
         let documents = std::iter::once((text, layout::release_document(&release)));
         let documents = documents.chain(signature.map(|text| (text, layout::release_signature(&release))));
-        let documents: Vec<(String, String)> = documents.collect();
-        sync::open_temps(self.session, staging_dir, documents.len()).await?;
-        let mut records = Vec::new();
-        for (text, place) in documents {
-            let Some(temp) = sync::write_document(&mut staged_objects, staging_dir, &mut times, text) else {
-                let reason = "no temporary file was left for the release document";
-                return Err(AttemptError::Replan(reason.to_owned()));
-            };
-            records.push((temp, place));
-        }
+        let (texts, places): (Vec<String>, Vec<String>) = documents.unzip();
+        let temps = sender.write_documents(texts.into_iter()).await?;
+        let (staged_objects, clock) = sender.finish();
         let generation = Generation {
-            clock: times.latest(),
+            clock,
             made: made_at,
-            run: staging_dir.run().to_string(),
+            run: run.to_string(),
         };
         let findings = Findings::of(problems, &release).pieces(layout::FINDINGS_PIECE);
         Ok(StagedRelease {
             release,
             findings,
             generation,
-            after: store_state.generation.clone(),
+            entered: store_state.clone(),
             staged_objects,
             manifests,
-            records,
+            records: temps.into_iter().zip(places).collect(),
             owing: ("delivery", store_state.delivery.clone()),
         })
     }
@@ -478,16 +477,12 @@ impl Publish<'_> {
 
     /// Fences the old run after a lost connection, then finds out what became of it. This order is needed because,
     /// until then, what was sent over the old connection could take effect at any moment.
-    async fn after_loss(
-        &self,
-        run: &RunId,
-        progress: &AttemptProgress,
-        lost: &HostError,
-    ) -> Result<Option<ReleaseId>, Error> {
-        let found = find_after_loss(self.session, run, progress.release.as_ref(), None).await;
+    async fn after_loss(&self, attempt: &Attempt, lost: &HostError) -> Result<Option<ReleaseId>, Error> {
+        let run = attempt.staging_dir.run();
+        let found = find_after_loss(self.session, run, attempt.release.as_ref(), None).await;
         match found {
             Ok(went_live) => Ok(went_live),
-            Err(_) if progress.swap_sent => {
+            Err(_) if attempt.swap_sent => {
                 self.session.note_live_unknown();
                 Err(Error::Uncertain { lost: lost.to_string() })
             }
@@ -497,12 +492,8 @@ impl Publish<'_> {
 
     /// The result of a publish whose swap was done when the connection was lost.
     async fn live_after_all(&self, release: ReleaseId) -> Result<Published, Error> {
-        let documents = open::documents(self.session, std::slice::from_ref(&release)).await?;
-        let previous = documents
-            .into_iter()
-            .flatten()
-            .next()
-            .and_then(|document| document.previous);
+        let document = open::document(self.session, &release).await?;
+        let previous = document.and_then(|document| document.previous);
         let owed = open::read_state(self.session).await?.delivery;
         let changes = match &previous {
             Some(previous) => releases::diff(self.session, previous, &release).await,

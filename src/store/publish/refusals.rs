@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use globset::GlobSet;
 
-use super::{AttemptError, Attempts, Publish, Replaced};
+use super::{Attempts, Publish, Replaced};
 use crate::config::{KnownFindings, Level, SiteConfig, compile_globs};
 use crate::model::manifest::{ChangeKind, Site, is_page};
 use crate::model::severity::Severity;
@@ -16,6 +16,7 @@ use crate::site::check::immutable::{Conflict, Content, Earlier};
 use crate::site::check::known::{self, Reference};
 use crate::site::check::{self, Problem};
 use crate::store::Error;
+use crate::store::attempt_error::AttemptError;
 use crate::store::open::{self, StoreState};
 use crate::store::plan::{HostFacts, Plan};
 use crate::store::session::Session;
@@ -193,7 +194,6 @@ async fn conflicts(session: &Session, site: &Site, plan: &Plan, allowed: &GlobSe
 
 impl Publish<'_> {
     pub(super) fn check_owners(&self, facts: &HostFacts, store_state: &StoreState) -> Result<(), AttemptError> {
-        let Some(ours) = store_state.uid else { return Ok(()) };
         for (path, uid, mode) in &facts.owners {
             let attr = crate::host::Attr {
                 kind: crate::host::Kind::File,
@@ -202,7 +202,7 @@ impl Publish<'_> {
                 mode: *mode,
                 uid: *uid,
             };
-            open::check_owner(self.session, path, attr, ours)?;
+            open::check_owner(self.session, path, attr, store_state.uid)?;
         }
         Ok(())
     }

@@ -2,18 +2,18 @@
 //!
 //! Pure, except for the names in the staging directory.
 
-use super::AttemptError;
 use crate::host::{Kind, Op, RefusalKind};
 use crate::model::layout;
 use crate::model::release::Hold;
 use crate::store::Error;
+use crate::store::attempt_error::AttemptError;
+use crate::store::content::pool_folders;
 use crate::store::flight::Read;
 use crate::store::flight::{Done, Flight, Landed, Text, Ticket, Tickets};
 use crate::store::open;
 use crate::store::pending_purges::Delivery;
 use crate::store::plan::Plan;
 use crate::store::staging::StagingDir;
-use crate::store::sync;
 use crate::store::{StoreError, StorePath};
 
 /// What a publish does first under the lock: moves the generation on, and reads again what the plan relies on.
@@ -38,10 +38,9 @@ impl UnderLock {
     pub(super) fn new(plan: &Plan, staging_dir: &StagingDir, records: &[(String, String)]) -> Self {
         let mut flight = Flight::default();
         let (generation, moved) = staging_dir.replace_generation(&mut flight);
-        let records = records.iter().map(|(temp, place)| Op::Rename {
-            from: staging_dir.path_holding(temp),
-            to: place.clone(),
-        });
+        let records = records
+            .iter()
+            .map(|(temp, place)| Op::rename(staging_dir.path_holding(temp), place.clone()));
         let renamed = flight.extend(records);
         let current = flight.read_link(layout::CURRENT);
         let hold = flight.read_link(layout::HOLD);
@@ -49,8 +48,9 @@ impl UnderLock {
         let trees = plan.relied_trees.iter().map(|digest| layout::tree(*digest));
         let pool = plan.relied_pool.iter().map(|path| layout::pool(path));
         let relied = flight.extend(trees.chain(pool).map(Op::Lstat));
-        let folders = sync::folders_of_pool(plan.pool.iter().map(|file| &file.path));
-        let folders: Vec<String> = folders.iter().map(|folder| layout::pool(folder.as_str())).collect();
+        let folders: Vec<String> = pool_folders(plan.pool.iter().map(|file| &file.path))
+            .into_iter()
+            .collect();
         let folder_tickets = flight.extend(folders.iter().cloned().map(Op::Lstat));
         let last = flight.add(staging_dir.open_last());
         Self {
@@ -76,10 +76,7 @@ impl UnderLock {
         patient: bool,
     ) -> Result<Delivery, AttemptError> {
         for ticket in [self.current, self.hold, self.delivery] {
-            if let Some(refusal) = answers
-                .refusal(ticket)
-                .filter(|refusal| refusal.kind != RefusalKind::NotFound)
-            {
+            if let Some(refusal) = answers.answer(ticket).and_then(Read::unexpected_refusal) {
                 return Err(AttemptError::Replan(refusal.to_string()));
             }
         }

@@ -1,323 +1,304 @@
-//! Turns faults into what must be made and where it goes.
+//! Turns faults into repairs: what good content goes where.
 //!
-//! Pure, except for the names that it takes in the staging directory. A fault of something that the site does not have
-//! must be left alone.
+//! Pure. A fault of something that the site does not have must be left alone.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::path_of;
 use crate::host::{Kind, Op};
 use crate::model::digest::Digest;
-use crate::model::encoding::{Coding, Encodings, Recipe};
 use crate::model::layout;
 use crate::model::manifest::Site;
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
 use crate::model::tree::{Entry, Tree};
+use crate::store::content::Content;
 use crate::store::plan::Wanted;
 use crate::store::staging::StagingDir;
-use crate::store::sync::StagedObjects;
-use crate::store::verify::{Content, CopyPlace, LinkFlaw, StoreFault, StoreFlaw, Verified};
+use crate::store::sync::{StagedObjects, make_answer_folders};
+use crate::store::verify::{CopyPlace, StoreFault, StoreFlaw, Verified};
+
+/// What should be at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Good {
+    /// A file or an encoding: in a folder level, among the objects or in the pool.
+    Content(Content),
+    /// A folder that spells the answer of a redirect.
+    Answer,
+    /// A folder level. It may be put in place only after everything below it.
+    Tree(Digest),
+    /// A symlink with this text.
+    Link(String),
+    /// A manifest, a document or a signature.
+    Text(String),
+    /// Nothing.
+    Nothing,
+}
+
+impl Good {
+    /// The order in which repairs are put in place. What leads to other things comes after them.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Content(_) | Self::Answer => 0,
+            Self::Tree(_) => 1,
+            Self::Link(_) => 2,
+            Self::Text(_) => 3,
+            Self::Nothing => 4,
+        }
+    }
+}
+
+/// One repair.
+#[derive(Debug, Clone)]
+struct Repair {
+    /// Path below the docroot.
+    to: String,
+    good: Good,
+    /// Whether something is there that a rename does not replace. It is moved aside first.
+    blocked: bool,
+}
 
 /// Everything that can be repaired of what was found.
 #[derive(Debug, Default)]
 pub(super) struct Repairs {
-    /// Files: where, what content, and whether a folder is in that place.
-    files: Vec<(CopyPlace, Content, bool)>,
-    /// Symlinks: where, what text, and whether a folder is in that place.
-    links: Vec<(String, String, bool)>,
-    /// Manifests to write.
-    pub manifests: Vec<(Digest, Tree)>,
-    /// Folder levels to build, children before parents once ordered.
-    trees: Vec<Digest>,
-    /// Folder levels of `trees` whose place is taken by something that visitors get nothing through.
-    taken: HashSet<Digest>,
-    /// Names to remove.
-    extras: Vec<String>,
+    list: Vec<Repair>,
     /// The release whose document must be written.
     pub document: Option<ReleaseId>,
-    /// Whether that document gets a signature.
-    pub signed: bool,
-    /// The site's trees of the folder levels to build.
-    built: HashMap<Digest, Tree>,
 }
 
-/// One repair that is put in place under the lock.
-#[derive(Debug, Clone)]
-pub(super) struct Put {
-    /// Name in the staging directory; `None` if something is only removed.
-    from: Option<String>,
-    /// Path below the docroot.
-    pub to: String,
-    /// What is there now is first moved to this name in the staging directory.
-    aside: Option<String>,
-    /// The source path must lead through this tree, which must be in place before this repair.
-    guard: Option<Digest>,
-    /// Whether this is a file that visitors are served or an object, rather than a link, a folder, a manifest or a
-    /// document.
-    pub file: bool,
-}
+/// The folder levels that a release lacks, and whether something is in the place of each that visitors get nothing
+/// through. They do not see less while another takes that place.
+pub(super) type LackingTrees = HashMap<Digest, bool>;
 
-impl Put {
-    /// The renames. The last one completes the repair.
-    pub fn ops(&self, staging_dir: &StagingDir) -> Vec<Op> {
-        let aside = self.aside.iter().map(|name| Op::Rename {
-            from: self.to.clone(),
-            to: staging_dir.path_holding(name),
-        });
-        let put = self.from.iter().map(|name| {
-            let from = staging_dir.path_holding(name);
-            Op::Rename {
-                from: match self.guard {
-                    Some(tree) => layout::guarded_by_tree(tree, &from),
-                    None => from,
-                },
-                to: self.to.clone(),
-            }
-        });
-        aside.chain(put).collect()
-    }
+/// Returns the folder levels that were found to be lacking.
+pub(super) fn lacking_trees(found: &Verified) -> LackingTrees {
+    let lacking = found.faults.iter().filter_map(|fault| match fault {
+        StoreFault::Tree { digest, flaw, .. } => match flaw {
+            StoreFlaw::Missing => Some((*digest, false)),
+            StoreFlaw::Kind(Kind::File | Kind::Other) => Some((*digest, true)),
+            StoreFlaw::Mode(mode) if mode & 0o001 == 0 => Some((*digest, true)),
+            _ => None,
+        },
+        _ => None,
+    });
+    lacking.collect()
 }
 
 impl Repairs {
     /// Collects what can be repaired from a site for the faults of a release, as far as its content is available.
-    pub fn new(site: &Site, found: &Verified, at_hand: &dyn Fn(&Content) -> bool) -> Self {
+    pub fn new(site: &Site, found: &Verified, lacking: &LackingTrees, at_hand: &dyn Fn(&Content) -> bool) -> Self {
         let known: HashSet<Digest> = site.all_files().map(|(_, file)| file.digest).collect();
         // What is behind a symlink in the pool is not part of the pool.
         let astray: HashSet<&str> = found.faults.iter().filter_map(leads_astray).collect();
         let is_astray = |path: &str| path.match_indices('/').any(|(at, _)| astray.contains(&path[..at]));
         let mut repairs = Self::default();
-        let mut manifests = BTreeSet::new();
+        let built = repairs.build(site, lacking, at_hand);
+        let mut manifests = HashSet::new();
         for fault in &found.faults {
             match fault {
+                // A folder level that is built completely needs no repaired files.
+                StoreFault::File {
+                    place: CopyPlace::Tree { tree, .. },
+                    ..
+                } if built.contains(tree) => {}
                 StoreFault::File { place, content, flaw } => {
-                    let at = place.store_path(content);
-                    let makeable = !is_astray(&at) && known.contains(&content.digest) && at_hand(content);
+                    let to = place.store_path(content);
+                    let makeable = !is_astray(&to) && known.contains(&content.digest) && at_hand(content);
                     if makeable && *flaw != StoreFlaw::Kind(Kind::Other) {
-                        repairs.files.push((place.clone(), *content, flaw.is_folder()));
+                        repairs.add(to, Good::Content(*content), flaw.is_folder());
                     }
                 }
                 StoreFault::Link { tree, path, to, flaw } => {
                     let at = format!("{}/{}", layout::tree(*tree), path.name());
-                    repairs.link(at, layout::tree_link(*to), flaw);
+                    repairs.link(at, to.clone(), flaw);
                 }
-                StoreFault::Release { release, flaw } => {
-                    if found.root == Some(site.root) {
-                        repairs.link(layout::release(release), layout::release_link(site.root), flaw);
-                    }
+                StoreFault::Answer { redirect, flaw, .. } => {
+                    repairs.add(layout::moved(redirect), Good::Answer, *flaw != StoreFlaw::Missing);
                 }
-                StoreFault::Document { release, .. } => {
-                    if found.root == Some(site.root) {
-                        repairs.document = Some(release.clone());
-                    }
+                StoreFault::Release { release, flaw } if found.root == Some(site.root) => {
+                    repairs.link(layout::release(release), layout::release_link(site.root), flaw);
+                }
+                StoreFault::Document { release, .. } if found.root == Some(site.root) => {
+                    repairs.document = Some(release.clone());
                 }
                 StoreFault::Manifest { digest, .. } => {
-                    manifests.insert(*digest);
+                    if let Some(tree) = site.tree(*digest).filter(|_| manifests.insert(*digest)) {
+                        repairs.add_text(layout::manifest(*digest), tree.render());
+                    }
                 }
-                StoreFault::Tree { digest, flaw, .. } => match flaw {
-                    StoreFlaw::Missing => repairs.trees.push(*digest),
-                    // Visitors get nothing through it as it is, so they do not see less while another takes its place.
-                    StoreFlaw::Kind(Kind::File | Kind::Other) => {
-                        repairs.taken.insert(*digest);
-                        repairs.trees.push(*digest);
-                    }
-                    StoreFlaw::Mode(mode) if mode & 0o001 == 0 => {
-                        repairs.taken.insert(*digest);
-                        repairs.trees.push(*digest);
-                    }
-                    _ => {}
-                },
-                StoreFault::Stray { path, .. } if !is_astray(path) => repairs.extras.push(path.clone()),
-                StoreFault::Extra { tree, name, .. } => repairs.extras.push(format!("{}/{name}", layout::tree(*tree))),
-                // Renames can't change modes and owners of folders. What is behind a symlink is not part of the pool.
-                StoreFault::StoreFolder { .. } | StoreFault::Stray { .. } => {}
+                StoreFault::Stray { path, .. } if !is_astray(path) => repairs.add(path.clone(), Good::Nothing, true),
+                StoreFault::Extra { tree, name, .. } => {
+                    repairs.add(format!("{}/{name}", layout::tree(*tree)), Good::Nothing, true);
+                }
+                // Renames can't change modes and owners of folders.
+                StoreFault::StoreFolder { .. }
+                | StoreFault::Stray { .. }
+                | StoreFault::Tree { .. }
+                | StoreFault::Release { .. }
+                | StoreFault::Document { .. } => {}
             }
         }
-        repairs.trees.retain(|digest| {
-            let tree = site.tree(*digest);
-            tree.is_some_and(|tree| {
-                tree.files()
-                    .flat_map(|(_, file)| Content::of_file(file))
-                    .all(|c| at_hand(&c))
-            })
-        });
-        for digest in repairs.trees.clone() {
-            repairs
-                .built
-                .extend(site.tree(digest).map(|tree| (digest, tree.clone())));
-        }
-        // A folder level that will be built completely needs no repaired files.
-        let built = &repairs.built;
-        repairs
-            .files
-            .retain(|(place, ..)| !matches!(place, CopyPlace::Tree { tree, .. } if built.contains_key(tree)));
-        repairs.manifests = manifests
-            .into_iter()
-            .filter_map(|digest| Some((digest, site.tree(digest)?.clone())))
-            .collect();
         repairs
     }
 
-    fn link(&mut self, at: String, text: String, flaw: &LinkFlaw) {
-        self.links.push((at, text, flaw.is_folder()));
+    /// Adds the folder levels that can be built, each after everything below it. Returns their digests.
+    fn build(&mut self, site: &Site, lacking: &LackingTrees, at_hand: &dyn Fn(&Content) -> bool) -> HashSet<Digest> {
+        let mut built = HashSet::new();
+        // In reverse order, a folder comes after everything inside it.
+        for folder in site.folders.values().rev() {
+            let Some(taken) = lacking.get(&folder.digest) else {
+                continue;
+            };
+            let mut below = folder.tree.folders();
+            let is_complete = below.all(|(_, child)| !lacking.contains_key(&child) || built.contains(&child));
+            if is_complete && contents(&folder.tree).all(|content| at_hand(&content)) && built.insert(folder.digest) {
+                let answers = folder.tree.redirects().map(|(_, redirect)| layout::moved(redirect));
+                answers.for_each(|answer| self.add(answer, Good::Answer, false));
+                self.add(layout::tree(folder.digest), Good::Tree(folder.digest), *taken);
+            }
+        }
+        built
+    }
+
+    fn add(&mut self, to: String, good: Good, blocked: bool) {
+        self.list.push(Repair { to, good, blocked });
+    }
+
+    fn link(&mut self, at: String, text: String, flaw: &StoreFlaw) {
+        self.add(at, Good::Link(text), flaw.is_folder());
+    }
+
+    /// Adds a document to write.
+    pub fn add_text(&mut self, to: String, text: String) {
+        self.add(to, Good::Text(text), false);
     }
 
     /// Whether nothing can be repaired.
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
-            && self.links.is_empty()
-            && self.manifests.is_empty()
-            && self.trees.is_empty()
-            && self.extras.is_empty()
-            && self.document.is_none()
+        self.list.is_empty() && self.document.is_none()
     }
 
-    /// Folder levels below those to build that are not built themselves.
-    pub fn trees_below(&self, site: &Site) -> Vec<Digest> {
-        let mut below = BTreeSet::new();
-        let mut todo = self.trees.clone();
-        while let Some(digest) = todo.pop() {
-            for (_, child) in site.tree(digest).into_iter().flat_map(Tree::folders) {
-                if !self.built.contains_key(&child) && below.insert(child) {
-                    todo.push(child);
-                }
-            }
-        }
-        below.into_iter().collect()
-    }
-
-    /// Adds folder levels to build.
-    pub fn build(&mut self, digests: impl Iterator<Item = Digest>) {
-        self.trees.extend(digests);
-    }
-
-    /// Orders the folder levels to build, children before parents.
-    pub fn order_trees(&mut self, site: &Site) {
-        let wanted: HashSet<Digest> = self.trees.drain(..).collect();
-        let mut placed = HashSet::new();
-        // In reverse order, a folder comes after everything inside it.
-        for folder in site.folders.values().rev() {
-            if wanted.contains(&folder.digest) && placed.insert(folder.digest) {
-                self.trees.push(folder.digest);
-                self.built.insert(folder.digest, Tree::clone(&folder.tree));
-            }
-        }
-    }
-
-    /// Content that must be sent: that of damaged places, and all files of folder levels that are built.
-    fn contents(&self) -> BTreeSet<Content> {
-        let places = self.files.iter().map(|(_, content, _)| *content);
-        let built = self.trees.iter().filter_map(|digest| self.built.get(digest));
-        let files = built.flat_map(|tree| tree.files().flat_map(|(_, file)| Content::of_file(file)));
-        places.chain(files).collect()
-    }
-
-    /// What to read, encode and send.
+    /// What to read, encode and send: the content of damaged places, and all files of folder levels that are built.
     pub fn wanted(&self, site: &Site) -> Vec<Wanted> {
-        let paths = path_of(site);
-        // The export brought these encodings, each next to at least one of the paths.
-        let mut brought: HashMap<(Digest, Coding, Recipe), SitePath> = HashMap::new();
+        let mut needed: HashMap<Digest, HashSet<Content>> = HashMap::new();
+        let mut need = |content: Content| {
+            needed.entry(content.digest).or_default().insert(content);
+        };
+        for repair in &self.list {
+            match &repair.good {
+                Good::Content(content) => need(*content),
+                Good::Tree(digest) => site.tree(*digest).into_iter().flat_map(contents).for_each(&mut need),
+                Good::Answer | Good::Link(_) | Good::Text(_) | Good::Nothing => {}
+            }
+        }
+        let mut wanted = Vec::new();
         for (path, file) in site.all_files() {
-            let given = |(_, recipe): &(Coding, Recipe)| matches!(recipe, Recipe::Given { .. });
-            for (coding, recipe) in file.encodings.iter().filter(given) {
-                brought
-                    .entry((file.digest, coding, recipe))
-                    .or_insert_with(|| path.clone());
-            }
-        }
-        let mut wanted: BTreeMap<(Digest, Option<SitePath>), Wanted> = BTreeMap::new();
-        for content in self.contents() {
-            let (at, path) = match content.encoded {
-                Some((coding, recipe @ Recipe::Given { .. })) => match brought.get(&(content.digest, coding, recipe)) {
-                    Some(path) => (Some(path.clone()), path.clone()),
-                    None => continue,
-                },
-                _ => match paths.get(&content.digest) {
-                    Some(path) => (None, path.clone()),
-                    None => continue,
-                },
+            let Some(needed) = needed.get_mut(&file.digest) else {
+                continue;
             };
-            let entry = wanted.entry((content.digest, at)).or_insert(Wanted {
-                digest: content.digest,
-                size: content.size,
-                path,
-                identity: false,
-                encodings: Encodings::default(),
-            });
-            match content.encoded {
-                Some((coding, recipe)) => entry.encodings.set(coding, Some(recipe)),
-                None => entry.identity = true,
+            // An encoding that the export brought is next to a path that has it. Others are made of any copy.
+            let brought: HashSet<Content> = Content::of_file(file).collect();
+            let here: Vec<Content> = needed
+                .extract_if(|content| !content.is_given() || brought.contains(content))
+                .collect();
+            if here.is_empty() {
+                continue;
             }
+            let mut one = Wanted::nothing_of(file, path);
+            for content in here {
+                one.add(content);
+            }
+            wanted.push(one);
         }
-        wanted.into_values().collect()
+        wanted
+    }
+
+    /// Returns the texts to write, in the order in which [`Self::stage`] expects their temporary files.
+    pub fn texts(&self) -> Vec<String> {
+        let texts = self.list.iter().filter_map(|repair| match &repair.good {
+            Good::Text(text) => Some(text.clone()),
+            _ => None,
+        });
+        texts.collect()
     }
 
     /// Public paths of the pool that are repaired.
-    pub fn pool_paths(&self) -> impl Iterator<Item = &SitePath> {
-        self.files.iter().filter_map(|(place, ..)| match place {
-            CopyPlace::Pool { path } => Some(path),
-            CopyPlace::Tree { .. } | CopyPlace::Object => None,
-        })
+    pub fn pool_paths(&self) -> Vec<SitePath> {
+        let files = self
+            .list
+            .iter()
+            .filter(|repair| matches!(repair.good, Good::Content(_)));
+        let paths = files.filter_map(|repair| repair.to.strip_prefix(layout::POOL)?.strip_prefix('/'));
+        paths.filter_map(|path| SitePath::new(path).ok()).collect()
     }
 
-    /// Returns the operations that prepare everything in the staging directory, and the repairs to put in place, in
-    /// this order: objects and files, folder levels from the deepest up, symlinks to them, manifests, the document with
-    /// its signature, and last what is removed.
-    ///
-    /// `temps` are the temporary files of the manifests, the document and its signature, in this order.
+    /// Returns the operations that prepare everything in the staging directory, and for each repair the renames that
+    /// put it in place, the last of which completes it. `temps` are the temporary files of [`Self::texts`].
     pub fn stage(
-        &self,
+        &mut self,
+        site: &Site,
         staged_objects: &StagedObjects,
-        temps: &[String],
+        temps: Vec<String>,
         staging_dir: &mut StagingDir,
-    ) -> (Vec<Op>, Vec<Put>) {
-        let mut staging = Staging {
-            ops: Vec::new(),
-            puts: Vec::new(),
-            count: 0,
-        };
-        for (place, content, folder) in &self.files {
-            let to = place.store_path(content);
-            match staged_objects.temp(&content.object()) {
-                Some(temp) => {
-                    let link = |at| Op::Link {
-                        from: staging_dir.path(temp),
-                        to: at,
-                    };
-                    staging.put(staging_dir, to, *folder, true, link);
-                }
-                // An encoding that is not worth it is not made, so what is in its place should not exist.
-                None if content.encoded.is_some() => staging.take_away(to),
-                None => {}
-            }
-        }
+    ) -> (Vec<Op>, Vec<Vec<Op>>) {
+        let mut ops = vec![staging_dir.folder("m")];
+        let mut puts = Vec::new();
+        let mut temps = temps.into_iter();
+        // The source of a folder level leads through the one that must be in place before it.
         let mut before = None;
-        for digest in &self.trees {
-            let Some(tree) = self.built.get(digest) else { continue };
-            let name = staging.tree(tree, staged_objects, staging_dir);
-            staging.push_tree(*digest, name, self.taken.contains(digest), before);
-            before = Some(*digest);
-        }
-        for (at, text, folder) in &self.links {
-            let text = text.clone();
-            staging.put(staging_dir, at.clone(), *folder, false, |at| Op::Symlink { text, at });
-        }
-        let manifests = self.manifests.iter().map(|(digest, _)| layout::manifest(*digest));
-        let document = self.document.iter().map(layout::release_document);
-        let signature = self.document.iter().filter(|_| self.signed);
-        let signature = signature.map(layout::release_signature);
-        for (temp, to) in temps.iter().zip(manifests.chain(document).chain(signature)) {
-            let link = |at| Op::Link {
-                from: staging_dir.path(temp),
-                to: at,
+        self.list.sort_by_key(|repair| repair.good.rank());
+        for (number, Repair { to, good, blocked }) in self.list.iter().enumerate() {
+            let name = format!("m/{number}");
+            let at = staging_dir.path(&name);
+            let linked = |temp: &str, to: String| Op::link(staging_dir.path(temp), to);
+            let mut from = staging_dir.path_holding(&name);
+            let made = ops.len();
+            match good {
+                Good::Content(content) => match staged_objects.temp(&content.object()) {
+                    Some(temp) => ops.push(linked(temp, at)),
+                    // An encoding that is not worth it is not made, so what is in its place should not exist.
+                    None if content.encoded.is_some() => {}
+                    None => continue,
+                },
+                Good::Tree(digest) => {
+                    ops.push(Op::MakeFolder(at.clone()));
+                    for (name, entry) in site.tree(*digest).iter().flat_map(|tree| &tree.entries) {
+                        let to = format!("{at}/{name}");
+                        match entry {
+                            Entry::Folder(below) => ops.push(Op::symlink(layout::tree_link(*below), to)),
+                            Entry::Redirect(redirect) => ops.push(Op::symlink(layout::moved_link(redirect), to)),
+                            Entry::File(file) => ops.extend(Content::of_file(file).filter_map(|content| {
+                                let temp = staged_objects.temp(&content.object())?;
+                                Some(linked(temp, content.beside(&to)))
+                            })),
+                        }
+                    }
+                    if let Some(before) = before.replace(*digest) {
+                        from = layout::guarded_by_tree(before, &from);
+                    }
+                }
+                Good::Link(text) => ops.push(Op::symlink(text.clone(), at)),
+                Good::Text(_) => match temps.next() {
+                    Some(temp) => ops.push(linked(&temp, at)),
+                    None => continue,
+                },
+                Good::Answer | Good::Nothing => {}
+            }
+            let is_made = ops.len() > made;
+            let aside = (*blocked || !is_made && *good != Good::Answer)
+                .then(|| Op::rename(to.clone(), staging_dir.path_holding(&format!("trash/{number}"))));
+            let put = match good {
+                Good::Answer => make_answer_folders(&BTreeSet::from([to.clone()]), staging_dir),
+                _ => is_made.then(|| Op::rename(from, to.clone())).into_iter().collect(),
             };
-            staging.put(staging_dir, to, false, false, link);
+            puts.push(aside.into_iter().chain(put).collect());
         }
-        for extra in &self.extras {
-            staging.take_away(extra.clone());
-        }
-        (staging.ops, staging.puts)
+        (ops, puts)
     }
+}
+
+/// The content of every file of a folder level.
+fn contents(tree: &Tree) -> impl Iterator<Item = Content> {
+    tree.files().flat_map(|(_, file)| Content::of_file(file))
 }
 
 /// The path of something that should be a folder of the pool and is not. What is behind it is elsewhere.
@@ -331,92 +312,13 @@ fn leads_astray(fault: &StoreFault) -> Option<&str> {
     }
 }
 
-struct Staging {
-    ops: Vec<Op>,
-    puts: Vec<Put>,
-    count: usize,
-}
-
-impl Staging {
-    fn next(&mut self) -> usize {
-        self.count += 1;
-        self.count
-    }
-
-    fn put(&mut self, staging_dir: &StagingDir, to: String, folder: bool, file: bool, make: impl FnOnce(String) -> Op) {
-        let number = self.next();
-        let name = format!("m/{number}");
-        self.ops.push(make(staging_dir.path(&name)));
-        self.puts.push(Put {
-            from: Some(name),
-            to,
-            aside: folder.then(|| format!("trash/{number}")),
-            guard: None,
-            file,
-        });
-    }
-
-    fn take_away(&mut self, at: String) {
-        let number = self.next();
-        self.puts.push(Put {
-            from: None,
-            to: at,
-            aside: Some(format!("trash/{number}")),
-            guard: None,
-            file: false,
-        });
-    }
-
-    /// Builds a folder level in the staging directory. Returns its name there.
-    fn tree(&mut self, tree: &Tree, staged_objects: &StagedObjects, staging_dir: &mut StagingDir) -> String {
-        let name = format!("t/{}", self.next());
-        let make = staging_dir.folder(&name);
-        self.ops.push(make);
-        let at = staging_dir.path(&name);
-        for (entry_name, entry) in &tree.entries {
-            let to = format!("{at}/{entry_name}");
-            match entry {
-                Entry::Folder(digest) => self.ops.push(Op::Symlink {
-                    text: layout::tree_link(*digest),
-                    at: to,
-                }),
-                Entry::Redirect(redirect) => self.ops.push(Op::Symlink {
-                    text: layout::moved_link(redirect),
-                    at: to,
-                }),
-                Entry::File(file) => {
-                    for content in Content::of_file(file) {
-                        if let Some(temp) = staged_objects.temp(&content.object()) {
-                            self.ops.push(Op::Link {
-                                from: staging_dir.path(temp),
-                                to: content.beside(&to),
-                            });
-                        }
-                    }
-                }
-            }
-        }
-        name
-    }
-
-    fn push_tree(&mut self, digest: Digest, name: String, taken: bool, guard: Option<Digest>) {
-        let number = self.next();
-        self.puts.push(Put {
-            from: Some(name),
-            to: layout::tree(digest),
-            aside: taken.then(|| format!("trash/{number}")),
-            guard,
-            file: false,
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
     use crate::model::cache::Classes;
+    use crate::model::encoding::{Encodings, Recipe};
     use crate::model::manifest::Input;
     use crate::store::verify::Depth;
 
@@ -465,8 +367,7 @@ mod tests {
             faults,
         };
         let began = Instant::now();
-        let mut repairs = Repairs::new(&site, &found, &|_| true);
-        repairs.order_trees(&site);
+        let repairs = Repairs::new(&site, &found, &lacking_trees(&found), &|_| true);
         let wanted = repairs.wanted(&site);
         assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
         let encodings = wanted.iter().filter(|wanted| wanted.encodings.br.is_some()).count();

@@ -4,25 +4,25 @@
 //! another has lost. A copy is used only after its digest was checked. What was found is kept in an anonymous temporary
 //! file, so memory use stays small. This module must change nothing on the host.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 
 use crate::model::cache::pooled;
 use crate::model::digest::Digest;
-use crate::model::encoding::{Coding, Encodings, Recipe};
+use crate::model::encoding::{Coding, Recipe};
 use crate::model::layout;
 use crate::model::manifest::Site;
 use crate::model::path::SitePath;
-use crate::model::tree::Tree;
+use crate::model::tree::{self, Tree};
 use crate::site::decode;
 use crate::site::source::{Source, SourceError};
 use crate::store::Error;
+use crate::store::content::Content;
 use crate::store::open;
 use crate::store::plan::{HostFacts, Wanted};
 use crate::store::session::Session;
-use crate::store::verify::Content;
 
 /// Size of the largest file to salvage. Larger files are repaired from the export alone, because a copy is checked in
 /// memory as one piece.
@@ -32,32 +32,20 @@ const LARGEST: u64 = 32 << 20;
 const COPIES_AT_ONCE: usize = 32;
 const BYTES_AT_ONCE: u64 = LARGEST;
 
-/// Intact content that was found, by digest and encoding.
+/// Intact content that was found: files' own bytes, and encodings that came with the export and can't be made again.
 pub(super) struct Salvage {
     spool: File,
     length: u64,
-    kept: HashMap<SalvageKey, (u64, u64)>,
-    files: HashMap<SitePath, (Digest, Encodings)>,
-}
-
-/// Key of salvaged content: a file's own bytes, or an encoding that came with the export and can't be made again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct SalvageKey {
-    digest: Digest,
-    given: Option<(Coding, Recipe)>,
+    kept: HashMap<Content, (u64, u64)>,
+    files: HashMap<SitePath, tree::File>,
 }
 
 /// A place where a copy may be, and the encoding of that copy.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Spare {
-    path: String,
-    coding: Option<Coding>,
-}
+type Spare = (String, Option<Coding>);
 
 /// Content to look for, and the copies that may have it.
 struct Search {
-    key: SalvageKey,
-    size: u64,
+    content: Content,
     copies: Vec<Spare>,
 }
 
@@ -86,17 +74,14 @@ impl Salvage {
             })?,
             length: 0,
             kept: HashMap::new(),
-            files: site
-                .all_files()
-                .map(|(path, file)| (path, (file.digest, file.encodings)))
-                .collect(),
+            files: site.all_files().map(|(path, file)| (path, file.clone())).collect(),
         };
         let mut searches = searches(site, facts, wanted);
         while !searches.is_empty() {
             let mut batch = Vec::new();
             let mut bytes = 0;
             while let Some(search) = searches.pop() {
-                bytes += search.size;
+                bytes += search.content.size;
                 batch.push(search);
                 if batch.len() == COPIES_AT_ONCE || bytes >= BYTES_AT_ONCE {
                     break;
@@ -111,48 +96,37 @@ impl Salvage {
     /// dropped.
     async fn try_one_copy_each(&mut self, session: &Session, mut batch: Vec<Search>) -> Result<Vec<Search>, Error> {
         let copies: Vec<Option<Spare>> = batch.iter_mut().map(|search| search.copies.pop()).collect();
-        let paths: Vec<String> = copies.iter().flatten().map(|copy| copy.path.clone()).collect();
+        let paths: Vec<String> = copies.iter().flatten().map(|(path, _)| path.clone()).collect();
         let mut contents = open::read_files(session, &paths).await?.into_iter();
         let mut open = Vec::new();
         for (search, copy) in batch.into_iter().zip(copies) {
-            let Some(copy) = copy else { continue };
+            let Some((_, coding)) = copy else { continue };
             let bytes = contents.next().flatten();
-            match bytes.and_then(|bytes| good(&search, copy.coding, bytes)) {
-                Some(bytes) => self.keep(search.key, &bytes)?,
+            match bytes.and_then(|bytes| good(&search.content, coding, bytes)) {
+                Some(bytes) => self.keep(search.content, &bytes)?,
                 None => open.push(search),
             }
         }
         Ok(open)
     }
 
-    fn keep(&mut self, key: SalvageKey, bytes: &[u8]) -> Result<(), Error> {
+    fn keep(&mut self, content: Content, bytes: &[u8]) -> Result<(), Error> {
         self.spool.write_all(bytes).map_err(|source| Error::Io {
             what: "write a temporary file".to_owned(),
             source,
         })?;
-        self.kept.insert(key, (self.length, bytes.len() as u64));
+        self.kept.insert(content, (self.length, bytes.len() as u64));
         self.length += bytes.len() as u64;
         Ok(())
     }
 
     /// Whether this content can be made from what was found.
     pub(super) fn has(&self, content: &Content) -> bool {
-        let own = SalvageKey {
-            digest: content.digest,
-            given: None,
-        };
-        let given = match content.encoded {
-            Some((coding, recipe @ Recipe::Given { .. })) => Some(SalvageKey {
-                digest: content.digest,
-                given: Some((coding, recipe)),
-            }),
-            _ => None,
-        };
-        self.kept.contains_key(&own) && given.is_none_or(|key| self.kept.contains_key(&key))
+        self.kept.contains_key(&content.unencoded()) && (!content.is_given() || self.kept.contains_key(content))
     }
 
-    fn bytes(&self, path: &SitePath, key: Option<SalvageKey>) -> Result<Vec<u8>, SourceError> {
-        let found = key.and_then(|key| self.kept.get(&key));
+    fn bytes(&self, path: &SitePath, content: Option<Content>) -> Result<Vec<u8>, SourceError> {
+        let found = content.and_then(|content| self.kept.get(&content));
         let Some((offset, length)) = found else {
             return Err(SourceError::Changed { path: path.clone() });
         };
@@ -168,30 +142,23 @@ impl Salvage {
 
 /// Lists what must be found for the wanted objects: each file's own bytes, and the encodings that can't be made again.
 fn searches(site: &Site, facts: &HostFacts, wanted: &[Wanted]) -> Vec<Search> {
-    let mut keys: BTreeMap<SalvageKey, u64> = BTreeMap::new();
+    let mut sought: BTreeSet<Content> = BTreeSet::new();
     for wanted in wanted.iter().filter(|wanted| wanted.size <= LARGEST) {
-        let digest = wanted.digest;
-        keys.insert(SalvageKey { digest, given: None }, wanted.size);
-        for (coding, recipe) in wanted.encodings.iter() {
-            if let Recipe::Given { .. } = recipe {
-                let given = Some((coding, recipe));
-                keys.insert(SalvageKey { digest, given }, wanted.size);
-            }
-        }
+        sought.extend(wanted.contents().filter(Content::is_given));
+        sought.extend(wanted.contents().map(Content::unencoded));
     }
-    let digests: HashSet<Digest> = keys.keys().map(|key| key.digest).collect();
+    let digests: HashSet<Digest> = sought.iter().map(|content| content.digest).collect();
     let places = places(site, facts, &digests);
-    let none = HashSet::new();
-    keys.into_iter()
-        .map(|(key, size)| {
-            let places = places.get(&key.digest).unwrap_or(&none);
-            let fits = |copy: &&Spare| key.given.is_none_or(|(coding, _)| copy.coding == Some(coding));
-            let mut copies: Vec<Spare> = places.iter().filter(fits).cloned().collect();
-            // Copies are taken from the end of the list, so those that need no decoding are tried first.
-            copies.sort_by_key(|copy| (copy.coding.is_none(), copy.path.starts_with(layout::OBJECTS)));
-            Search { key, size, copies }
-        })
-        .collect()
+    let searches = sought.into_iter().map(|content| {
+        let given = content.encoded.map(|(coding, _)| coding);
+        let copies = places.get(&content.digest).into_iter().flatten();
+        let fits = |(_, coding): &&Spare| given.is_none() || *coding == given;
+        let mut copies: Vec<Spare> = copies.filter(fits).cloned().collect();
+        // Copies are taken from the end of the list, so those that need no decoding are tried first.
+        copies.sort_by_key(|(path, coding)| (coding.is_none(), path.starts_with(layout::OBJECTS)));
+        Search { content, copies }
+    });
+    searches.collect()
 }
 
 /// Lists every place that should contain one of these files or an encoding of one.
@@ -206,18 +173,17 @@ fn places(site: &Site, facts: &HostFacts, digests: &HashSet<Digest>) -> HashMap<
             for content in Content::of_file(file) {
                 let coding = content.encoded.map(|(coding, _)| coding);
                 let path = content.beside(&format!("{}/{name}", layout::tree(*tree)));
-                found.insert(Spare { path, coding });
-                let path = content.object();
-                found.insert(Spare { path, coding });
+                found.insert((path, coding));
+                found.insert((content.object(), coding));
             }
         }
     }
     for (public, file) in site.all_files() {
         if digests.contains(&file.digest) && pooled(public.as_str(), file.cache) {
             let found = places.entry(file.digest).or_default();
-            found.extend(Content::of_file(file).map(|content| Spare {
-                path: content.beside(&layout::pool(public.as_str())),
-                coding: content.encoded.map(|(coding, _)| coding),
+            found.extend(Content::of_file(file).map(|content| {
+                let path = content.beside(&layout::pool(public.as_str()));
+                (path, content.encoded.map(|(coding, _)| coding))
             }));
         }
     }
@@ -225,32 +191,30 @@ fn places(site: &Site, facts: &HostFacts, digests: &HashSet<Digest>) -> HashMap<
 }
 
 /// Returns the content that is searched for, if this copy has it.
-fn good(search: &Search, coding: Option<Coding>, bytes: Vec<u8>) -> Option<Vec<u8>> {
+fn good(sought: &Content, coding: Option<Coding>, bytes: Vec<u8>) -> Option<Vec<u8>> {
     let Some(coding) = coding else {
-        return (Digest::of(&bytes) == search.key.digest).then_some(bytes);
+        return (Digest::of(&bytes) == sought.digest).then_some(bytes);
     };
-    let decoded = decode::decode(coding, &bytes[..], search.size).ok()?;
-    if Digest::of(&decoded) != search.key.digest {
+    let decoded = decode::decode(coding, &bytes[..], sought.size).ok()?;
+    if Digest::of(&decoded) != sought.digest {
         return None;
     }
-    match search.key.given {
+    match sought.encoded {
         None => Some(decoded),
         Some((_, recipe)) => (Recipe::given(Digest::of(&bytes)) == recipe).then_some(bytes),
     }
 }
 
 impl Source for Salvage {
-    fn read(&self, path: &SitePath, digest: Digest, _size: u64) -> Result<Vec<u8>, SourceError> {
-        self.bytes(path, Some(SalvageKey { digest, given: None }))
+    fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError> {
+        let encoded = None;
+        self.bytes(path, Some(Content { digest, size, encoded }))
     }
 
     fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError> {
-        let key = self.files.get(path).and_then(|(digest, encodings)| {
-            Some(SalvageKey {
-                digest: *digest,
-                given: Some((coding, encodings.get(coding)?)),
-            })
-        });
-        self.bytes(path, key)
+        let file = self.files.get(path);
+        let mut contents = file.into_iter().flat_map(Content::of_file);
+        let given = contents.find(|content| content.encoded.is_some_and(|(own, _)| own == coding));
+        self.bytes(path, given)
     }
 }

@@ -4,7 +4,6 @@
 //! reads signatures only from files. The document goes through stdin. `ssh-keygen` must never prompt: it gets an empty
 //! passphrase, and has no access to the user's terminal or to an askpass program.
 
-use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -35,9 +34,9 @@ pub(super) async fn sign(key: &Path, document: &[u8]) -> Result<String, SignErro
     if let Err(error) = std::fs::metadata(key) {
         return Err(cannot(error.to_string()));
     }
-    let line = ["-Y", "sign", "-P", "", "-n", NAMESPACE, "-f"].map(OsStr::new);
-    let line = line.into_iter().chain([key.as_os_str()]);
-    let output = run(line, document).await?;
+    let mut sign = keygen("sign");
+    sign.args(["-P", "", "-n", NAMESPACE, "-f"]).arg(key);
+    let output = run(sign, document).await?;
     if output.status.success() {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         if text.starts_with("-----BEGIN SSH SIGNATURE-----") {
@@ -63,25 +62,18 @@ pub(super) async fn verify(allowed: &Path, document: &[u8], signature: &[u8]) ->
     let file = keep(signature).map_err(|error| SignError::Program {
         detail: format!("no room for a temporary file: {error}"),
     })?;
-    let find = ["-Y", "find-principals", "-f"].map(OsStr::new);
-    let line = find
-        .into_iter()
-        .chain([allowed.as_os_str(), OsStr::new("-s"), file.path().as_os_str()]);
-    let found = run(line, b"").await?;
+    let mut find = keygen("find-principals");
+    find.arg("-f").arg(allowed).arg("-s").arg(file.path());
+    let found = run(find, b"").await?;
     if !found.status.success() {
         return Ok(SignatureVerdict::Bad(reason(&words(&found))));
     }
     let mut last = String::new();
     for signer in String::from_utf8_lossy(&found.stdout).lines() {
-        let verify = ["-Y", "verify", "-n", NAMESPACE, "-f"].map(OsStr::new);
-        let who = [OsStr::new("-I"), OsStr::new(signer)];
-        let signature = [OsStr::new("-s"), file.path().as_os_str()];
-        let line = verify
-            .into_iter()
-            .chain([allowed.as_os_str()])
-            .chain(who)
-            .chain(signature);
-        let output = run(line, document).await?;
+        let mut verify = keygen("verify");
+        verify.args(["-n", NAMESPACE, "-f"]).arg(allowed);
+        verify.args(["-I", signer, "-s"]).arg(file.path());
+        let output = run(verify, document).await?;
         if output.status.success() {
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
             let key = said.trim_end().rsplit_once(" with ").map_or("", |(_, key)| key);
@@ -104,10 +96,16 @@ fn keep(signature: &[u8]) -> std::io::Result<NamedTempFile> {
     Ok(file)
 }
 
-async fn run<'a>(line: impl IntoIterator<Item = &'a OsStr>, input: &[u8]) -> Result<Output, SignError> {
+/// The program, with the action to perform.
+fn keygen(action: &str) -> Command {
+    let mut command = Command::new("ssh-keygen");
+    command.args(["-Y", action]);
+    command
+}
+
+async fn run(mut command: Command, input: &[u8]) -> Result<Output, SignError> {
     let cannot = |detail: String| SignError::Program { detail };
-    let mut child = Command::new("ssh-keygen")
-        .args(line)
+    let mut child = command
         .env("SSH_ASKPASS_REQUIRE", "never")
         .env("LC_ALL", "C")
         .stdin(Stdio::piped())

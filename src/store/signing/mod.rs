@@ -101,7 +101,7 @@ impl Signing {
         };
         let signature = keygen::sign(&signer.key, document.as_bytes()).await?;
         if let Some(allowed) = &self.allowed {
-            let verdict = allowed.judge(document.as_bytes(), signature.as_bytes()).await?;
+            let verdict = allowed.verify(document.as_bytes(), signature.as_bytes()).await?;
             if let SignatureVerdict::Bad(detail) = verdict {
                 return Err(SignError::NotAllowed {
                     key: signer.key.clone(),
@@ -116,12 +116,12 @@ impl Signing {
     /// Whether a release may stay live. If signatures are not required, any release may.
     ///
     /// # Errors
-    /// As [`AllowedSigners::look`].
+    /// As [`AllowedSigners::verify_release`].
     pub async fn is_met(&self, session: &Session, release: &ReleaseId) -> Result<bool, Error> {
         match self.required()? {
             None => Ok(true),
             Some(allowed) => Ok(matches!(
-                allowed.look(session, release).await?,
+                allowed.verify_release(session, release).await?,
                 SignatureVerdict::Good(_)
             )),
         }
@@ -145,7 +145,7 @@ impl AllowedSigners {
     ///
     /// # Errors
     /// [`SignError`] if it can't be judged.
-    pub async fn judge(&self, document: &[u8], signature: &[u8]) -> Result<SignatureVerdict, SignError> {
+    pub async fn verify(&self, document: &[u8], signature: &[u8]) -> Result<SignatureVerdict, SignError> {
         if document.len() > LONGEST || signature.len() > LONGEST {
             return Ok(SignatureVerdict::Bad("it is too long to be one".to_owned()));
         }
@@ -157,7 +157,7 @@ impl AllowedSigners {
     ///
     /// # Errors
     /// [`Error`] if the host can't be asked or the signature can't be judged.
-    pub async fn look(&self, session: &Session, release: &ReleaseId) -> Result<SignatureVerdict, Error> {
+    pub async fn verify_release(&self, session: &Session, release: &ReleaseId) -> Result<SignatureVerdict, Error> {
         let paths = [layout::release_document(release), layout::release_signature(release)];
         let mut contents = open::read_files(session, &paths).await?.into_iter();
         let (document, signature) = (contents.next().flatten(), contents.next().flatten());
@@ -167,7 +167,7 @@ impl AllowedSigners {
         let Some(signature) = signature else {
             return Ok(SignatureVerdict::Missing);
         };
-        let verdict = self.judge(&document, &signature).await?;
+        let verdict = self.verify(&document, &signature).await?;
         let SignatureVerdict::Good(_) = &verdict else {
             return Ok(verdict);
         };
@@ -178,8 +178,7 @@ impl AllowedSigners {
         if document.id != *release {
             return bad("what was signed is the document of another release");
         }
-        let root = open::roots(session, std::slice::from_ref(release)).await?;
-        if root.first() != Some(&Some(document.root)) {
+        if open::root(session, release).await? != Some(document.root) {
             return bad("the release leads to another site than was signed");
         }
         Ok(verdict)
@@ -188,9 +187,9 @@ impl AllowedSigners {
     /// Accepts only a release whose signature counts.
     ///
     /// # Errors
-    /// [`Error::Unsigned`] if it does not count; otherwise as [`Self::look`].
+    /// [`Error::Unsigned`] if it does not count; otherwise as [`Self::verify_release`].
     pub async fn insist(&self, session: &Session, release: &ReleaseId) -> Result<(), Error> {
-        match self.look(session, release).await?.problem() {
+        match self.verify_release(session, release).await?.problem() {
             None => Ok(()),
             Some(problem) => Err(Error::Unsigned {
                 release: release.clone(),

@@ -3,16 +3,19 @@
 //! This module decides which operations build them and what a refusal of each means. Building must never change
 //! anything that visitors can reach; only the renames of [`pool_ops`] do, under the lock.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
-use super::{StagedObjects, SyncError};
-use crate::host::{Answer, Op, Refusal, RefusalKind};
-use crate::model::digest::Digest;
+use std::collections::HashSet;
+
+use super::StagedObjects;
+use crate::host::{Op, RefusalKind, Reply};
 use crate::model::encoding::Coding;
 use crate::model::layout;
 use crate::model::path::SitePath;
-use crate::model::tree::Entry;
+use crate::model::tree::{Entry, File};
 use crate::store::StoreError;
+use crate::store::attempt_error::AttemptError;
+use crate::store::content::{Content, pool_folders};
 use crate::store::flight::Read;
 use crate::store::plan::{NewTree, Plan, PoolFile};
 use crate::store::refusal::explain;
@@ -43,7 +46,11 @@ const FLIGHT: usize = 16 * 1024;
 /// The operations that build the new trees in the staging directory, and what their refusals mean. The last flight also
 /// acquires the lock; a large plan takes as many flights before it as it needs.
 pub struct Building<'p> {
+    session: &'p Session,
     plan: &'p Plan,
+    staged_objects: &'p mut StagedObjects,
+    /// The objects that can't be linked any more, and the trees that contain such files.
+    unlinkable: &'p mut HashSet<String>,
     trees: usize,
     additions: usize,
     ops: Vec<Op>,
@@ -66,16 +73,25 @@ pub fn pool_name(index: usize) -> String {
 impl<'p> Building<'p> {
     /// Prepares to build everything that a plan needs: trees, additions to the pool, and before them the riding writes.
     #[must_use]
-    pub fn new(plan: &'p Plan, staged_objects: &mut StagedObjects) -> Self {
+    pub fn new(
+        session: &'p Session,
+        plan: &'p Plan,
+        staged_objects: &'p mut StagedObjects,
+        unlinkable: &'p mut HashSet<String>,
+    ) -> Self {
+        let riding = staged_objects.take_riding();
         let mut building = Self {
+            session,
             plan,
+            staged_objects,
+            unlinkable,
             trees: 0,
             additions: 0,
             ops: Vec::new(),
             weights: Vec::new(),
             replan: None,
         };
-        for op in staged_objects.take_riding() {
+        for op in riding {
             let weight = match op {
                 Op::Copy { .. } => RefusalMeaning::Copied,
                 _ => RefusalMeaning::Must,
@@ -89,37 +105,32 @@ impl<'p> Building<'p> {
     ///
     /// # Errors
     /// As [`Building::read`].
-    pub async fn send_ahead(
-        &mut self,
-        session: &Session,
-        staged_objects: &mut StagedObjects,
-        staging_dir: &mut StagingDir,
-        unlinkable: &mut HashSet<String>,
-    ) -> Result<(), SyncError> {
+    pub async fn send_ahead(&mut self, staging_dir: &mut StagingDir) -> Result<(), AttemptError> {
         loop {
-            let is_last = self.collect(staged_objects, staging_dir);
+            let is_last = self.collect(staging_dir);
             if is_last && self.replan.is_none() {
                 return Ok(());
             }
             // If the plan must be made again anyway, the rest is built to find everything that can't be linked any
             // more.
-            let answers = session.flight(self.take_ops()).await?;
-            self.note(session, &answers, unlinkable).await?;
+            let ops = self.take_ops();
+            let answers = self.session.flight(ops).await?;
+            self.note(&answers).await?;
             if is_last {
-                return self.judge();
+                return self.outcome();
             }
         }
     }
 
     /// Collects the operations of the next flight. Returns whether it is the last.
-    fn collect(&mut self, staged_objects: &mut StagedObjects, staging_dir: &mut StagingDir) -> bool {
+    fn collect(&mut self, staging_dir: &mut StagingDir) -> bool {
         let plan = self.plan;
         while self.ops.len() < FLIGHT {
             if let Some(tree) = plan.trees.get(self.trees) {
-                self.tree(self.trees, tree, staged_objects, staging_dir);
+                self.tree(self.trees, tree, staging_dir);
                 self.trees += 1;
             } else if let Some(file) = plan.pool.get(self.additions) {
-                self.pool(self.additions, file, staged_objects, staging_dir);
+                self.pool(self.additions, file, staging_dir);
                 self.additions += 1;
             } else {
                 return true;
@@ -133,7 +144,7 @@ impl<'p> Building<'p> {
         self.weights.push(weight);
     }
 
-    fn tree(&mut self, index: usize, tree: &NewTree, staged_objects: &mut StagedObjects, staging_dir: &mut StagingDir) {
+    fn tree(&mut self, index: usize, tree: &NewTree, staging_dir: &mut StagingDir) {
         let at = staging_dir.path_preparing(&tree_name(index));
         let make = staging_dir.folder(&tree_name(index));
         self.push(make, RefusalMeaning::Must);
@@ -142,61 +153,31 @@ impl<'p> Building<'p> {
             let former = tree.former.filter(|_| tree.unchanged.contains(name));
             match (entry, former) {
                 (Entry::Folder(_) | Entry::Redirect(_), Some(former)) => {
-                    self.push(
-                        Op::Link {
-                            from: format!("{}/{name}", layout::tree(former)),
-                            to,
-                        },
-                        RefusalMeaning::FromFormer(index),
-                    );
+                    let link = Op::link(format!("{}/{name}", layout::tree(former)), to);
+                    self.push(link, RefusalMeaning::FromFormer(index));
                 }
                 (Entry::Folder(digest), None) => {
-                    self.push(
-                        Op::Symlink {
-                            text: layout::tree_link(*digest),
-                            at: to,
-                        },
-                        RefusalMeaning::Must,
-                    );
+                    self.push(Op::symlink(layout::tree_link(*digest), to), RefusalMeaning::Must);
                 }
                 (Entry::Redirect(redirect), None) => {
-                    self.push(
-                        Op::Symlink {
-                            text: layout::moved_link(redirect),
-                            at: to,
-                        },
-                        RefusalMeaning::Must,
-                    );
+                    self.push(Op::symlink(layout::moved_link(redirect), to), RefusalMeaning::Must);
                 }
                 (Entry::File(file), Some(former)) => {
                     let from = format!("{}/{name}", layout::tree(former));
-                    self.push(
-                        Op::Link {
-                            from: from.clone(),
-                            to: to.clone(),
-                        },
-                        RefusalMeaning::FromFormer(index),
-                    );
-                    for (coding, _) in file.encodings.iter() {
-                        let link = Op::Link {
-                            from: coding.beside(&from),
-                            to: coding.beside(&to),
+                    for content in Content::of_file(file) {
+                        let meaning = match content.encoded {
+                            Some(_) => RefusalMeaning::MayBeMissing(index),
+                            None => RefusalMeaning::FromFormer(index),
                         };
-                        self.push(link, RefusalMeaning::MayBeMissing(index));
+                        self.push(Op::link(content.beside(&from), content.beside(&to)), meaning);
                     }
                 }
-                (Entry::File(file), None) => self.file(file.digest, file.encodings, &to, staged_objects, staging_dir),
+                (Entry::File(file), None) => self.file(file, &to, staging_dir),
             }
         }
     }
 
-    fn pool(
-        &mut self,
-        index: usize,
-        file: &PoolFile,
-        staged_objects: &mut StagedObjects,
-        staging_dir: &mut StagingDir,
-    ) {
+    fn pool(&mut self, index: usize, file: &PoolFile, staging_dir: &mut StagingDir) {
         let to = staging_dir.path_preparing(&pool_name(index));
         if file.replaces {
             // A rename onto another hard link of the same file leaves the source in the staging directory.
@@ -206,24 +187,14 @@ impl<'p> Building<'p> {
                 staging_dir.litter_file(&coding.beside(&format!("trash/{index}")));
             }
         }
-        self.file(file.digest, file.encodings, &to, staged_objects, staging_dir);
+        self.file(&file.file, &to, staging_dir);
     }
 
-    fn file(
-        &mut self,
-        digest: Digest,
-        encodings: crate::model::encoding::Encodings,
-        to: &str,
-        staged_objects: &mut StagedObjects,
-        staging_dir: &StagingDir,
-    ) {
-        let identity = (layout::object(digest), to.to_owned());
-        let encoded = encodings
-            .iter()
-            .map(|(coding, recipe)| (layout::encoded_object(digest, coding, recipe), coding.beside(to)));
-        for (name, to) in std::iter::once(identity).chain(encoded) {
-            if let Some(from) = staged_objects.place(staging_dir, &name) {
-                self.push(Op::Link { from, to }, RefusalMeaning::FromObject(name));
+    fn file(&mut self, file: &File, to: &str, staging_dir: &StagingDir) {
+        for content in Content::of_file(file) {
+            let name = content.object();
+            if let Some(from) = self.staged_objects.place(staging_dir, &name) {
+                self.push(Op::link(from, content.beside(to)), RefusalMeaning::FromObject(name));
             }
         }
     }
@@ -233,39 +204,18 @@ impl<'p> Building<'p> {
         std::mem::take(&mut self.ops)
     }
 
-    /// Returns the number of answers that the most recently collected flight gets.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.weights.len()
-    }
-
-    /// Whether nothing was collected.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.weights.is_empty()
-    }
-
     /// Reads the answers of the last flight. Adds to `unlinkable` the objects that can't be linked any more, and the
     /// trees that contain such files.
     ///
     /// # Errors
-    /// [`SyncError::Replan`] if the plan must be made again, [`SyncError::Store`] for anything else.
-    pub async fn read(
-        &mut self,
-        session: &Session,
-        answers: &[Result<Answer, Refusal>],
-        unlinkable: &mut HashSet<String>,
-    ) -> Result<(), SyncError> {
-        self.note(session, answers, unlinkable).await?;
-        self.judge()
+    /// [`AttemptError`]; [`AttemptError::Replan`] if the plan must be made again.
+    pub async fn read(&mut self, answers: &[Reply]) -> Result<(), AttemptError> {
+        self.note(answers).await?;
+        self.outcome()
     }
 
-    async fn note(
-        &mut self,
-        session: &Session,
-        answers: &[Result<Answer, Refusal>],
-        unlinkable: &mut HashSet<String>,
-    ) -> Result<(), SyncError> {
+    async fn note(&mut self, answers: &[Reply]) -> Result<(), AttemptError> {
+        let session = self.session;
         let mut has_asked = false;
         for (weight, answer) in std::mem::take(&mut self.weights).iter().zip(answers) {
             let Some(refusal) = answer.refusal() else { continue };
@@ -290,14 +240,16 @@ impl<'p> Building<'p> {
                     return Err(full.into());
                 }
             }
-            unlinkable.extend(spent);
+            self.unlinkable.extend(spent);
             self.replan = Some(refusal.to_string());
         }
         Ok(())
     }
 
-    fn judge(&mut self) -> Result<(), SyncError> {
-        self.replan.take().map_or(Ok(()), |what| Err(SyncError::Replan(what)))
+    fn outcome(&mut self) -> Result<(), AttemptError> {
+        self.replan
+            .take()
+            .map_or(Ok(()), |what| Err(AttemptError::Replan(what)))
     }
 }
 
@@ -305,7 +257,7 @@ impl<'p> Building<'p> {
 /// by rename.
 #[must_use]
 pub fn pool_ops(plan: &Plan, staging_dir: &StagingDir) -> Vec<Op> {
-    let mut ops = pool_folders(plan.pool.iter().map(|file| &file.path), staging_dir);
+    let mut ops = make_pool_folders(plan.pool.iter().map(|file| &file.path), staging_dir);
     for (index, file) in plan.pool.iter().enumerate() {
         let (from, to) = (
             staging_dir.path_holding(&pool_name(index)),
@@ -314,30 +266,27 @@ pub fn pool_ops(plan: &Plan, staging_dir: &StagingDir) -> Vec<Op> {
         if file.replaces {
             // Encodings of the previous content must not stay next to the new file, which may have none.
             for coding in Coding::ALL {
-                ops.push(Op::Rename {
-                    from: coding.beside(&to),
-                    to: staging_dir.path_holding(&coding.beside(&format!("trash/{index}"))),
-                });
+                ops.push(Op::rename(
+                    coding.beside(&to),
+                    staging_dir.path_holding(&coding.beside(&format!("trash/{index}"))),
+                ));
             }
         }
         // Encodings first, so that a file in the pool has all of its encodings.
-        for (coding, _) in file.encodings.iter() {
-            ops.push(Op::Rename {
-                from: coding.beside(&from),
-                to: coding.beside(&to),
-            });
+        for (coding, _) in file.file.encodings.iter() {
+            ops.push(Op::rename(coding.beside(&from), coding.beside(&to)));
         }
-        ops.push(Op::Rename { from, to });
+        ops.push(Op::rename(from, to));
     }
-    ops.extend(answer_folders(plan, staging_dir));
+    ops.extend(make_answer_folders(&plan.answers, staging_dir));
     ops
 }
 
 /// Returns the operations that make the folders that spell the answers of new redirects, parents before children. A
 /// refusal because a folder exists is not an error. The trees that need them are put in place later.
-fn answer_folders(plan: &Plan, staging_dir: &StagingDir) -> Vec<Op> {
+pub(crate) fn make_answer_folders(answers: &BTreeSet<String>, staging_dir: &StagingDir) -> Vec<Op> {
     let mut folders = BTreeSet::new();
-    for answer in &plan.answers {
+    for answer in answers {
         let ends = answer.match_indices('/').map(|(at, _)| at).chain([answer.len()]);
         folders.extend(ends.map(|end| &answer[..end]));
     }
@@ -348,27 +297,16 @@ fn answer_folders(plan: &Plan, staging_dir: &StagingDir) -> Vec<Op> {
         .collect()
 }
 
-/// Returns the pool folders that contain the given public paths, parents before children.
-pub(crate) fn folders_of_pool<'p>(paths: impl Iterator<Item = &'p SitePath>) -> BTreeSet<SitePath> {
-    let mut folders = BTreeSet::new();
-    for path in paths {
-        let mut above = path.parent();
-        while let Some(folder) = above.filter(|folder| !folder.is_root()) {
-            above = folder.parent();
-            folders.insert(folder);
-        }
-    }
-    folders
-}
-
 /// Returns the operations that make the pool folders of the given public paths. A refusal because a folder exists is
 /// not an error.
-pub(crate) fn pool_folders<'p>(paths: impl Iterator<Item = &'p SitePath>, staging_dir: &StagingDir) -> Vec<Op> {
-    let folders = folders_of_pool(paths);
+pub(crate) fn make_pool_folders<'p>(
+    paths: impl IntoIterator<Item = &'p SitePath>,
+    staging_dir: &StagingDir,
+) -> Vec<Op> {
     // The path through the staging directory makes this operation depend on the lock, too.
     let through = staging_dir.path_holding("../..");
+    let folders = pool_folders(paths).into_iter();
     folders
-        .iter()
-        .map(|folder| Op::MakeFolder(format!("{through}/{}", layout::pool(folder.as_str()))))
+        .map(|folder| Op::MakeFolder(format!("{through}/{folder}")))
         .collect()
 }

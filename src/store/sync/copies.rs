@@ -6,14 +6,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{Resting, StagedObjects, SyncError, Work, send_in_batches};
+use super::Sender;
 use crate::model::digest::Digest;
-use crate::model::encoding::Encodings;
-use crate::model::layout;
 use crate::model::tree::Entry;
+use crate::store::attempt_error::AttemptError;
 use crate::store::plan::{Plan, Wanted};
-use crate::store::staging::StagingDir;
-use crate::store::sync::Times;
 
 /// The number of names of one publish that are links of one file. ext4 allows 65,000 links and ext3 32,000, and later
 /// publishes need some, too.
@@ -35,29 +32,23 @@ impl Copies {
     }
 }
 
-/// Sends wanted content that will be linked too often again, as many times as needed.
-///
-/// # Errors
-/// [`SyncError`].
-pub(super) async fn send_copies(
-    work: &Work<'_>,
-    plan: &Plan,
-    staging_dir: &mut StagingDir,
-    times: &mut Times,
-    staged_objects: &mut StagedObjects,
-) -> Result<(), SyncError> {
-    let lacking = lacking(plan);
-    for round in 0..lacking.values().copied().max().unwrap_or(0) {
-        let again = plan.wanted.iter();
-        let again = once_each(again.filter(|wanted| lacking.get(&wanted.digest).is_some_and(|copies| *copies > round)));
-        let mut sent = StagedObjects::default();
-        send_in_batches(work, again, Resting::Workshop, staging_dir, times, &mut sent).await?;
-        staged_objects.sent.add(sent.sent);
-        for (name, temp) in sent.temps {
-            staged_objects.copies.entry(name).or_default().temps.push(temp);
+impl Sender<'_> {
+    /// Sends wanted content that will be linked too often again, as many times as needed.
+    pub(super) async fn send_copies(&mut self, plan: &Plan) -> Result<(), AttemptError> {
+        let lacking = lacking(plan);
+        for round in 0..lacking.values().copied().max().unwrap_or(0) {
+            let again = plan.wanted.iter();
+            let again = again.filter(|wanted| lacking.get(&wanted.digest).is_some_and(|copies| *copies > round));
+            let first = std::mem::take(&mut self.staged_objects);
+            self.send_to_workshop(once_each(again)).await?;
+            let sent = std::mem::replace(&mut self.staged_objects, first);
+            self.staged_objects.sent.add(sent.sent);
+            for (name, temp) in sent.temps {
+                self.staged_objects.copies.entry(name).or_default().temps.push(temp);
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Returns the digests of content that one file can't carry all names of, and the number of additional copies for each.
@@ -71,7 +62,7 @@ fn lacking(plan: &Plan) -> BTreeMap<Digest, usize> {
         })
     });
     // Few sites have any. Sorted references are the cheapest test.
-    let mut links: Vec<&Digest> = of_trees.chain(plan.pool.iter().map(|file| &file.digest)).collect();
+    let mut links: Vec<&Digest> = of_trees.chain(plan.pool.iter().map(|file| &file.file.digest)).collect();
     if links.len() <= LINKS_A_COPY {
         return BTreeMap::new();
     }
@@ -86,20 +77,17 @@ fn lacking(plan: &Plan) -> BTreeMap<Digest, usize> {
 fn once_each<'w>(wanted: impl Iterator<Item = &'w Wanted>) -> Vec<Wanted> {
     let mut named = HashSet::new();
     let fresh = wanted.map(|wanted| {
-        let mut encodings = Encodings::default();
-        for (coding, recipe) in wanted.encodings.iter() {
-            if named.insert(layout::encoded_object(wanted.digest, coding, recipe)) {
-                encodings.set(coding, Some(recipe));
-            }
+        let mut fresh = wanted.clone();
+        let known = wanted
+            .encodings
+            .iter()
+            .filter(|encoded| !named.insert((wanted.digest, *encoded)));
+        for (coding, _) in known {
+            fresh.encodings.set(coding, None);
         }
-        Wanted {
-            encodings,
-            ..wanted.clone()
-        }
+        fresh
     });
-    fresh
-        .filter(|wanted| wanted.identity || wanted.encodings != Encodings::default())
-        .collect()
+    fresh.filter(|wanted| wanted.contents().next().is_some()).collect()
 }
 
 /// Additional copies, by the object's name.

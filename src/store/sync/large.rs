@@ -8,22 +8,19 @@
 use std::collections::HashMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio::sync::mpsc::Receiver;
 
-use super::make::{Made, pieces_in_background};
-use super::{PIECE, PIECES_AT_ONCE, Resting, StagedObjects, SyncError, Work, check, put_in_place};
-use crate::host::{Answer, Attr, Handle, Kind, MAX_READ, Op, Time};
+use super::make::{Made, pieces_of_bytes, pieces_of_file};
+use super::{NOT_OPENED, PIECES_AT_ONCE, Resting, Sender, Work, put_in_place};
+use crate::host::{Answer, Handle, Kind, MAX_READ, Op, Time};
 use crate::model::event::{Event, Stage};
 use crate::model::layout;
 use crate::model::release::RunId;
-use crate::site::source::SourceError;
 use crate::store::StoreError;
+use crate::store::attempt_error::AttemptError;
 use crate::store::flight::{Flight, Read};
 use crate::store::plan::Wanted;
-use crate::store::refusal::explain;
+use crate::store::refusal::all_done;
 use crate::store::session::Session;
-use crate::store::staging::StagingDir;
-use crate::store::sync::Times;
 
 /// The number of large files under way at the same time: one fills the line while the other is opened or waits for the
 /// disk.
@@ -39,6 +36,9 @@ pub(super) enum LargeSource {
     /// An encoding that was made.
     Memory(Vec<u8>),
 }
+
+/// A large object: its name, and where its bytes come from.
+pub(super) type LargeObject = (String, LargeSource);
 
 /// One large object on its way.
 struct Large {
@@ -62,62 +62,59 @@ struct Leftover {
     is_buried: bool,
 }
 
-/// Sends large objects. Those that go to `objects/` get their names there as soon as they are on the disk.
-pub(super) async fn send_large(
-    work: &Work<'_>,
-    objects: Vec<(String, LargeSource)>,
-    resting: Resting,
-    staging_dir: &mut StagingDir,
-    times: &mut Times,
-    staged_objects: &mut StagedObjects,
-) -> Result<(), SyncError> {
-    if objects.is_empty() {
-        return Ok(());
-    }
-    let mut leftovers = match resting {
-        Resting::Objects => find(work.session, staging_dir.run()).await?,
-        Resting::Workshop => HashMap::new(),
-    };
-    let larges = objects.into_iter().map(|(object, bytes)| {
-        let name = object.rsplit('/').next().unwrap_or_default().to_owned();
-        let size = match &bytes {
-            LargeSource::Export(wanted) => wanted.size,
-            LargeSource::Memory(bytes) => bytes.len() as u64,
-        };
-        let temp = match resting {
-            Resting::Objects => staging_dir.new_named_temp(&name),
-            // The same object may be sent more than once.
-            Resting::Workshop => staging_dir.new_temps(1).remove(0),
-        };
-        Large {
-            path: staging_dir.path_preparing(&temp),
-            stays_in: (resting == Resting::Workshop).then_some(temp),
-            mtime: times.next(size),
-            leftover: leftovers.remove(&name),
-            object,
-            size,
-            bytes,
+impl Sender<'_> {
+    /// Sends large objects. Those that go to `objects/` get their names there as soon as they are on the disk.
+    pub(super) async fn send_large(&mut self, objects: Vec<LargeObject>, resting: Resting) -> Result<(), AttemptError> {
+        if objects.is_empty() {
+            return Ok(());
         }
-    });
-    let larges: Vec<Large> = larges.collect();
-    let mut sending = stream::iter(larges)
-        .map(|large| large.send(work))
-        .buffer_unordered(AT_ONCE);
-    while let Some((bytes, rests)) = sending.try_next().await? {
-        staged_objects.count(bytes);
-        staged_objects.temps.extend(rests);
+        let work = self.work;
+        let mut leftovers = match resting {
+            Resting::Objects => find_leftovers(work.session, self.staging_dir.run()).await?,
+            Resting::Workshop => HashMap::new(),
+        };
+        let larges = objects.into_iter().map(|(object, bytes)| {
+            let name = object.rsplit('/').next().unwrap_or_default().to_owned();
+            let size = match &bytes {
+                LargeSource::Export(wanted) => wanted.size,
+                LargeSource::Memory(bytes) => bytes.len() as u64,
+            };
+            let temp = match resting {
+                Resting::Objects => self.staging_dir.new_named_temp(&name),
+                // The same object may be sent more than once.
+                Resting::Workshop => self.staging_dir.new_temps(1).remove(0),
+            };
+            Large {
+                path: self.staging_dir.path_preparing(&temp),
+                stays_in: (resting == Resting::Workshop).then_some(temp),
+                mtime: self.times.next(size),
+                leftover: leftovers.remove(&name),
+                object,
+                size,
+                bytes,
+            }
+        });
+        let larges: Vec<Large> = larges.collect();
+        let mut sending = stream::iter(larges)
+            .map(|large| large.send(work))
+            .buffer_unordered(AT_ONCE);
+        while let Some((bytes, rests)) = sending.try_next().await? {
+            self.staged_objects.sent.objects += 1;
+            self.staged_objects.sent.bytes += bytes;
+            self.staged_objects.temps.extend(rests);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 impl Large {
     /// Returns how many bytes were sent, and if the object stays in its temporary file, the names of both.
-    async fn send(self, work: &Work<'_>) -> Result<(u64, Option<(String, String)>), SyncError> {
+    async fn send(self, work: Work<'_>) -> Result<(u64, Option<(String, String)>), AttemptError> {
         let session = work.session;
         let (handle, there) = self.open(session).await?;
-        let pieces = match &self.bytes {
-            LargeSource::Export(wanted) => pieces_in_background(work.source, wanted),
-            LargeSource::Memory(bytes) => pieces_of(bytes),
+        let pieces = match self.bytes {
+            LargeSource::Export(wanted) => pieces_of_file(work.source, wanted),
+            LargeSource::Memory(bytes) => pieces_of_bytes(bytes),
         };
         let pieces = stream::unfold(pieces, |mut pieces| async {
             pieces.recv().await.map(|piece| (piece, pieces))
@@ -129,21 +126,21 @@ impl Large {
                 let is_there = offset + length <= there && is_same(session, handle, offset, &bytes).await?;
                 if !is_there {
                     let write = Op::Write { handle, offset, bytes };
-                    check(session, &session.flight(vec![write]).await?).await?;
+                    all_done(session, [&session.ask(write).await?]).await?;
                 }
                 work.observer.notice(Event::Progressed {
                     stage: Stage::Sync,
                     items: 0,
                     bytes: length,
                 });
-                Ok::<u64, SyncError>(if is_there { 0 } else { length })
+                Ok::<u64, AttemptError>(if is_there { 0 } else { length })
             })
             .buffer_unordered(PIECES_AT_ONCE)
             .try_collect()
             .await?;
         let mtime = self.mtime;
         let finish = Op::Finish { handle, mtime };
-        check(session, &session.flight(vec![finish]).await?).await?;
+        all_done(session, [&session.ask(finish).await?]).await?;
         let sent = sent.iter().sum();
         if let Some(temp) = self.stays_in {
             return Ok((sent, Some((self.object, temp))));
@@ -157,17 +154,15 @@ impl Large {
 
     /// Creates the file and has the host copy into it what an earlier run left. Returns the handle, and how much may be
     /// there.
-    async fn open(&self, session: &Session) -> Result<(Handle, u64), SyncError> {
+    async fn open(&self, session: &Session) -> Result<(Handle, u64), AttemptError> {
         let mut ops = vec![Op::Create(self.path.clone())];
         let leftover = self.leftover.as_ref().filter(|_| session.copies());
         ops.extend(leftover.map(|leftover| Op::Open(leftover.path.clone())));
-        let mut answers = session.flight(ops).await?.into_iter();
-        let handle = match answers.next() {
-            Some(Ok(Answer::Opened(handle))) => handle,
-            Some(Err(refusal)) => return Err(explain(session, &refusal).await.into()),
-            _ => return Err(SyncError::Replan("a temporary file could not be opened".to_owned())),
-        };
-        let (Some(leftover), Some(Ok(Answer::Opened(from)))) = (leftover, answers.next()) else {
+        let answers = session.flight(ops).await?;
+        all_done(session, answers.first()).await?;
+        let handle = answers.first().and_then(Read::opened);
+        let handle = handle.ok_or_else(|| AttemptError::Replan(NOT_OPENED.to_owned()))?;
+        let (Some(leftover), Some(from)) = (leftover, answers.get(1).and_then(Read::opened)) else {
             return Ok((handle, 0));
         };
         let length = leftover.size.min(self.size);
@@ -186,7 +181,7 @@ impl Large {
 }
 
 /// Whether an open file contains these bytes. Reads them back to find out.
-async fn is_same(session: &Session, handle: Handle, offset: u64, bytes: &[u8]) -> Result<bool, SyncError> {
+async fn is_same(session: &Session, handle: Handle, offset: u64, bytes: &[u8]) -> Result<bool, AttemptError> {
     let parts = || {
         (offset..)
             .step_by(MAX_READ as usize)
@@ -202,26 +197,9 @@ async fn is_same(session: &Session, handle: Handle, offset: u64, bytes: &[u8]) -
     Ok(answers.len() == parts().count() && answers.iter().zip(parts()).all(same))
 }
 
-/// Returns bytes that are in memory as pieces.
-fn pieces_of(bytes: &[u8]) -> Receiver<Result<(u64, Vec<u8>), SourceError>> {
-    let pieces: Vec<Vec<u8>> = bytes.chunks(PIECE).map(<[u8]>::to_vec).collect();
-    let (sender, receiver) = tokio::sync::mpsc::channel(1);
-    tokio::spawn(async move {
-        let mut offset = 0;
-        for piece in pieces {
-            let next = offset + piece.len() as u64;
-            if sender.send(Ok((offset, piece))).await.is_err() {
-                return;
-            }
-            offset = next;
-        }
-    });
-    receiver
-}
-
 /// Finds what runs that were cut off left of large objects: for each object the longest file, by the last part of the
 /// object's name.
-async fn find(session: &Session, own: &RunId) -> Result<HashMap<String, Leftover>, StoreError> {
+async fn find_leftovers(session: &Session, own: &RunId) -> Result<HashMap<String, Leftover>, StoreError> {
     let mut found = HashMap::new();
     // If the host can't copy, nothing can be reused: only a copy of this run's own can be proved.
     if !session.copies() {
@@ -254,34 +232,33 @@ async fn find(session: &Session, own: &RunId) -> Result<HashMap<String, Leftover
     let folders: Vec<String> = workshops.iter().map(|(_, at, _)| format!("{at}/f")).collect();
     let answers = session.flight(folders.iter().cloned().map(Op::List).collect()).await?;
     for ((folder, (_, _, is_buried)), answer) in folders.iter().zip(&workshops).zip(answers) {
-        let Ok(Answer::Names(names)) = answer else { continue };
-        for (name, attr) in names {
-            note(&mut found, folder, name, attr, *is_buried);
+        for (name, attr) in answer.names().unwrap_or_default() {
+            let longest = found.get(name).map_or(0, |known: &Leftover| known.size);
+            if attr.kind == Kind::File && attr.size > longest {
+                let leftover = Leftover {
+                    path: format!("{folder}/{name}"),
+                    size: attr.size,
+                    is_buried: *is_buried,
+                };
+                found.insert(name.clone(), leftover);
+            }
         }
     }
     Ok(found)
 }
 
-fn note(found: &mut HashMap<String, Leftover>, folder: &str, name: String, attr: Attr, is_buried: bool) {
-    let longest = found.get(&name).map_or(0, |known| known.size);
-    if attr.kind == Kind::File && attr.size > longest {
-        let leftover = Leftover {
-            path: format!("{folder}/{name}"),
-            size: attr.size,
-            is_buried,
-        };
-        found.insert(name, leftover);
-    }
-}
-
 /// Returns the object of an exported file's own bytes, or `None` if they are not wanted.
-pub(super) fn of_file(wanted: &Wanted) -> Option<(String, LargeSource)> {
+pub(super) fn exported(wanted: &Wanted) -> Option<LargeObject> {
     wanted
         .identity
         .then(|| (layout::object(wanted.digest), LargeSource::Export(wanted.clone())))
 }
 
-/// Returns the object of an encoding that was made.
-pub(super) fn of_made(made: Made) -> (String, LargeSource) {
-    (made.name, LargeSource::Memory(made.bytes))
+/// Separates the objects that are sent piece by piece from the small ones.
+pub(super) fn split(made: Vec<Made>) -> (Vec<LargeObject>, Vec<Made>) {
+    let (large, small): (Vec<Made>, Vec<Made>) = made.into_iter().partition(Made::is_large);
+    let large = large
+        .into_iter()
+        .map(|made| (made.name, LargeSource::Memory(made.bytes)));
+    (large.collect(), small)
 }

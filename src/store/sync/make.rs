@@ -4,16 +4,16 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc::Sender;
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc::{Receiver, Sender};
 
-use super::{PIECE, PIECEWISE, SyncError};
+use super::PIECEWISE;
 use crate::host::panics;
 use crate::model::encoding::{Coding, Recipe};
 use crate::model::layout;
 use crate::site::decode;
 use crate::site::encode;
-use crate::site::source::{Source, SourceError};
+use crate::site::source::{Source, SourceError, in_pieces};
+use crate::store::attempt_error::AttemptError;
 use crate::store::plan::Wanted;
 
 /// One object ready to be sent.
@@ -31,6 +31,7 @@ impl Made {
 }
 
 /// The objects that were made of one file.
+#[derive(Default)]
 pub(super) struct MadeFile {
     pub(super) made: Vec<Made>,
     pub(super) dropped: Vec<String>,
@@ -39,7 +40,7 @@ pub(super) struct MadeFile {
 }
 
 /// Reads and encodes small files on all cores.
-pub(super) async fn make_all(source: &Arc<dyn Source>, wanted: Vec<Wanted>) -> Result<Vec<MadeFile>, SyncError> {
+pub(super) async fn make_all(source: &Arc<dyn Source>, wanted: Vec<Wanted>) -> Result<Vec<MadeFile>, AttemptError> {
     use rayon::prelude::*;
     let source = Arc::clone(source);
     let made = tokio::task::spawn_blocking(move || {
@@ -72,21 +73,13 @@ fn make(source: &dyn Source, wanted: &Wanted) -> Result<MadeFile, SourceError> {
 
 fn make_encodings(source: &dyn Source, wanted: &Wanted, bytes: &[u8]) -> Result<MadeFile, SourceError> {
     let mut outcome = MadeFile {
-        made: Vec::new(),
-        dropped: Vec::new(),
-        encoded: 0,
         read: wanted.size,
+        ..MadeFile::default()
     };
     for (coding, recipe) in wanted.encodings.iter() {
         let name = layout::encoded_object(wanted.digest, coding, recipe);
         let encoded = match recipe {
-            Recipe::Made { level, .. } => encode::encode(coding, level, bytes)
-                .map_err(|error| SourceError::Encoder {
-                    path: wanted.path.clone(),
-                    coding,
-                    detail: error.to_string(),
-                })?
-                .map(encode::Verified::into_bytes),
+            Recipe::Made { level, .. } => encode::encode_file(&wanted.path, coding, level, bytes)?,
             Recipe::Given { .. } => Some(given(source, wanted, coding)?),
         };
         match encoded {
@@ -111,48 +104,42 @@ fn given(source: &dyn Source, wanted: &Wanted, coding: Coding) -> Result<Vec<u8>
     }
 }
 
+/// What a task in the background produces.
+pub(super) type Produced<T> = Receiver<Result<T, SourceError>>;
+
 /// Encodes on all cores while what is ready is being sent. The channel is bounded, which limits memory use.
-pub(super) fn encode_in_background(
-    source: &Arc<dyn Source>,
-    wanted: Vec<Wanted>,
-) -> tokio::sync::mpsc::Receiver<Result<MadeFile, SourceError>> {
+pub(super) fn encode_in_background(source: &Arc<dyn Source>, wanted: Vec<Wanted>) -> Produced<MadeFile> {
     use rayon::prelude::*;
-    let (sender, receiver) = tokio::sync::mpsc::channel(4 * rayon::current_num_threads());
     let source = Arc::clone(source);
-    let made = sender.clone();
-    let work = tokio::task::spawn_blocking(move || {
+    in_background(4 * rayon::current_num_threads(), move |sender| {
         // A closed channel means that sending has failed, so the rest is not needed.
         let _ = wanted
             .par_iter()
-            .try_for_each(|wanted| made.blocking_send(make(&*source, wanted)));
-    });
-    tell_of_panic(work, sender);
-    receiver
+            .try_for_each(|wanted| sender.blocking_send(make(&*source, wanted)));
+    })
 }
 
-/// Reports a panic to the receiver. Without this, a task that panicked would look like one that is done.
-fn tell_of_panic<T: Send + 'static>(work: JoinHandle<()>, sender: Sender<Result<T, SourceError>>) {
-    tokio::spawn(async move {
-        if let Err(error) = work.await {
-            let detail = panics::said(error);
-            let _ = sender.send(Err(SourceError::Worker { detail })).await;
-        }
-    });
+/// Reads a file of the export piece by piece. If it is not what the manifest says, the last message is an error.
+pub(super) fn pieces_of_file(source: &Arc<dyn Source>, wanted: Wanted) -> Produced<(u64, Vec<u8>)> {
+    let source = Arc::clone(source);
+    pieces_in_background(move |take| source.read_pieces(&wanted.path, wanted.digest, wanted.size, take))
 }
 
-/// Reads a file piece by piece on a separate thread. If the file is not what the manifest says, the last message is an
-/// error.
-pub(super) fn pieces_in_background(
-    source: &Arc<dyn Source>,
-    wanted: &Wanted,
-) -> tokio::sync::mpsc::Receiver<Result<(u64, Vec<u8>), SourceError>> {
-    let (sender, receiver) = tokio::sync::mpsc::channel(2);
-    let (source, path, digest, size) = (Arc::clone(source), wanted.path.clone(), wanted.digest, wanted.size);
-    let read = sender.clone();
-    let work = tokio::task::spawn_blocking(move || {
-        let sender = read;
+/// Returns bytes that are in memory as pieces.
+pub(super) fn pieces_of_bytes(bytes: Vec<u8>) -> Produced<(u64, Vec<u8>)> {
+    pieces_in_background(move |take| {
+        in_pieces(&bytes, take);
+        Ok(())
+    })
+}
+
+/// Sends the pieces that `read` passes on, each with its offset, and its error if it fails.
+fn pieces_in_background(
+    read: impl FnOnce(&mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), SourceError> + Send + 'static,
+) -> Produced<(u64, Vec<u8>)> {
+    in_background(2, move |sender| {
         let mut offset = 0;
-        let read = source.read_pieces(&path, digest, size, PIECE, &mut |piece| {
+        let read = read(&mut |piece| {
             let at = offset;
             offset += piece.len() as u64;
             sender.blocking_send(Ok((at, piece))).is_ok()
@@ -161,7 +148,23 @@ pub(super) fn pieces_in_background(
             // The receiver is gone only if sending has failed already.
             let _ = sender.blocking_send(Err(error));
         }
+    })
+}
+
+/// Does work on a separate thread, with a channel that has this much room. A panic is reported to the receiver. Without
+/// this, a task that panicked would look like one that is done.
+fn in_background<T: Send + 'static>(
+    room: usize,
+    work: impl FnOnce(&Sender<Result<T, SourceError>>) + Send + 'static,
+) -> Produced<T> {
+    let (sender, receiver) = tokio::sync::mpsc::channel(room);
+    let own = sender.clone();
+    let work = tokio::task::spawn_blocking(move || work(&own));
+    tokio::spawn(async move {
+        if let Err(error) = work.await {
+            let detail = panics::said(error);
+            let _ = sender.send(Err(SourceError::Worker { detail })).await;
+        }
     });
-    tell_of_panic(work, sender);
     receiver
 }

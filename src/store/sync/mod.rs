@@ -19,20 +19,18 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 
 pub use self::build::{Building, pool_name, pool_ops, tree_name};
-pub(crate) use self::build::{folders_of_pool, pool_folders};
-use self::copies::{AllCopies, send_copies};
+pub(crate) use self::build::{make_answer_folders, make_pool_folders};
+use self::copies::AllCopies;
 use self::make::{Made, MadeFile, encode_in_background, make_all};
-pub use self::manifests::write_manifests;
 pub use self::times::Times;
 use self::window::Window;
-use crate::host::{Answer, Handle, Op, Refusal, RefusalKind, Time};
+use crate::host::{Handle, Op, RefusalKind, Time};
 use crate::model::event::{Event, Observer, Running, Stage};
-use crate::model::layout;
-use crate::site::source::{Source, SourceError};
-use crate::store::StoreError;
+use crate::site::source::Source;
+use crate::store::attempt_error::AttemptError;
 use crate::store::flight::Read;
 use crate::store::plan::{Plan, Wanted};
-use crate::store::refusal::explain;
+use crate::store::refusal::{all_done, explain};
 use crate::store::session::Session;
 use crate::store::staging::StagingDir;
 
@@ -43,8 +41,6 @@ const RIDING_FILES: usize = 96;
 /// Files larger than this are sent piece by piece, and continued where an earlier run stopped. Such a file of the
 /// export is in memory completely only while its encodings are made.
 const PIECEWISE: u64 = 1024 * 1024;
-/// Size of one piece of a large file.
-const PIECE: usize = 256 * 1024;
 /// Pieces of a large file that are on their way at the same time: 4 MiB, twice the most that OpenSSH allows to be on
 /// its way over one channel.
 const PIECES_AT_ONCE: usize = 16;
@@ -53,26 +49,6 @@ const BATCH_BYTES: usize = 128 * 1024;
 const BATCH_FILES: usize = 64;
 /// Batches that are on their way at the same time.
 const BATCHES_AT_ONCE: usize = 8;
-
-/// Why sending failed.
-#[derive(Debug, thiserror::Error)]
-pub enum SyncError {
-    /// The store or the connection failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The export could not be read or encoded, or has changed.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// What the plan was made from has changed on the host. It is enough to make the plan again.
-    #[error("the store changed while this was prepared: {0}")]
-    Replan(String),
-}
-
-impl From<crate::host::HostError> for SyncError {
-    fn from(error: crate::host::HostError) -> Self {
-        Self::Store(StoreError::Host(error))
-    }
-}
 
 /// Counts of what was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -110,6 +86,7 @@ pub struct StagedObjects {
 }
 
 /// What sending needs.
+#[derive(Clone, Copy)]
 pub struct Work<'a> {
     /// The session with the host.
     pub session: &'a Session,
@@ -117,61 +94,6 @@ pub struct Work<'a> {
     pub source: &'a Arc<dyn Source>,
     /// The observer that is notified of progress.
     pub observer: &'a dyn Observer,
-}
-
-/// Reads, encodes and sends every object that the plan wants. If there are few, their writes ride with the next flight.
-///
-/// # Errors
-/// [`SyncError`].
-pub async fn send_objects(
-    work: &Work<'_>,
-    plan: &Plan,
-    staging_dir: &mut StagingDir,
-    times: &mut Times,
-) -> Result<StagedObjects, SyncError> {
-    let mut staged_objects = StagedObjects::default();
-    let bytes: u64 = plan.wanted.iter().map(|wanted| wanted.size).sum();
-    let files = plan.wanted_names().count();
-    let items = Some(plan.wanted.len() as u64);
-    let _running = Running::begin_measured(work.observer, Stage::Encode, items, Some(bytes));
-    if bytes <= RIDING_BYTES && files <= RIDING_FILES {
-        ride(work, plan.wanted.clone(), staging_dir, times, &mut staged_objects).await?;
-    } else {
-        // Unlinkable objects stay in the staging directory until the lock is held, because they replace existing
-        // objects.
-        let (again, new): (Vec<Wanted>, Vec<Wanted>) =
-            plan.wanted.iter().cloned().partition(|wanted| is_worn(plan, wanted));
-        send_in_batches(work, new, Resting::Objects, staging_dir, times, &mut staged_objects).await?;
-        send_in_batches(work, again, Resting::Workshop, staging_dir, times, &mut staged_objects).await?;
-    }
-    send_copies(work, plan, staging_dir, times, &mut staged_objects).await?;
-    Ok(staged_objects)
-}
-
-/// Sends every wanted object into temporary files of the staging directory and leaves them there, on the disk and
-/// closed.
-///
-/// # Errors
-/// [`SyncError`].
-pub(crate) async fn send_to_workshop(
-    work: &Work<'_>,
-    wanted: Vec<Wanted>,
-    staging_dir: &mut StagingDir,
-    times: &mut Times,
-) -> Result<StagedObjects, SyncError> {
-    let mut staged_objects = StagedObjects::default();
-    send_in_batches(work, wanted, Resting::Workshop, staging_dir, times, &mut staged_objects).await?;
-    Ok(staged_objects)
-}
-
-fn is_worn(plan: &Plan, wanted: &Wanted) -> bool {
-    let identity = layout::object(wanted.digest);
-    let mut encoded = wanted.encodings.iter();
-    plan.unlinkable.contains(&identity)
-        || encoded.any(|(coding, recipe)| {
-            plan.unlinkable
-                .contains(&layout::encoded_object(wanted.digest, coding, recipe))
-        })
 }
 
 /// Where files are kept that are sent before the lock is acquired.
@@ -183,48 +105,210 @@ enum Resting {
     Workshop,
 }
 
-/// Makes everything now and lets the writes ride with the flight that builds the trees.
-async fn ride(
-    work: &Work<'_>,
-    wanted: Vec<Wanted>,
-    staging_dir: &mut StagingDir,
-    times: &mut Times,
-    staged_objects: &mut StagedObjects,
-) -> Result<(), SyncError> {
-    let mut made = Vec::new();
-    for one in make_all(work.source, wanted).await? {
-        made.extend(staged_objects.take(work.observer, one));
-    }
-    open_temps(work.session, staging_dir, made.len()).await?;
-    for one in made {
-        let Some((temp, handle)) = staging_dir.take_temp() else {
-            break;
-        };
-        staged_objects.count(one.bytes.len() as u64);
-        let mtime = times.next(one.bytes.len() as u64);
-        staged_objects.riding.extend(write_ops(handle, one.bytes, mtime));
-        staged_objects.temps.insert(one.name, temp);
-    }
-    Ok(())
+/// Sends the files of one run, and keeps account of where they are.
+pub struct Sender<'a> {
+    work: Work<'a>,
+    staging_dir: &'a mut StagingDir,
+    times: Times,
+    staged_objects: StagedObjects,
 }
 
-/// Makes sure that at least this many temporary files are open and unused.
-///
-/// # Errors
-/// [`SyncError`] if they can't be opened.
-pub async fn open_temps(session: &Session, staging_dir: &mut StagingDir, count: usize) -> Result<(), SyncError> {
-    let lacking = count.saturating_sub(staging_dir.free_temps());
-    if lacking == 0 {
-        return Ok(());
+impl<'a> Sender<'a> {
+    /// Sends into this staging directory, and gives files these times.
+    #[must_use]
+    pub fn new(work: Work<'a>, staging_dir: &'a mut StagingDir, times: Times) -> Self {
+        Self {
+            work,
+            staging_dir,
+            times,
+            staged_objects: StagedObjects::default(),
+        }
     }
-    let ops = staging_dir.open_temps(lacking);
-    let answers = session.flight(ops).await?;
-    if let Some(refusal) = answers.iter().find_map(Read::refusal) {
-        return Err(explain(session, refusal).await.into());
+
+    /// Returns where everything is, and the latest time that a file was given.
+    #[must_use]
+    pub fn finish(self) -> (StagedObjects, Time) {
+        (self.staged_objects, self.times.latest())
     }
-    staging_dir.keep_opened(&answers);
-    Ok(())
+
+    /// Reads, encodes and sends every object that the plan wants. If there are few, their writes ride with the next
+    /// flight.
+    ///
+    /// # Errors
+    /// [`AttemptError`].
+    pub async fn send_objects(&mut self, plan: &Plan) -> Result<(), AttemptError> {
+        let bytes: u64 = plan.wanted.iter().map(|wanted| wanted.size).sum();
+        let files = plan.wanted_names().count();
+        let items = Some(plan.wanted.len() as u64);
+        let _running = Running::begin_measured(self.work.observer, Stage::Encode, items, Some(bytes));
+        if bytes <= RIDING_BYTES && files <= RIDING_FILES {
+            self.ride(plan.wanted.clone()).await?;
+        } else {
+            // Unlinkable objects stay in the staging directory until the lock is held, because they replace existing
+            // objects.
+            let is_worn = |wanted: &Wanted| {
+                wanted
+                    .contents()
+                    .any(|content| plan.unlinkable.contains(&content.object()))
+            };
+            let (again, new): (Vec<Wanted>, Vec<Wanted>) = plan.wanted.iter().cloned().partition(is_worn);
+            self.send_in_batches(new, Resting::Objects).await?;
+            self.send_to_workshop(again).await?;
+        }
+        self.send_copies(plan).await
+    }
+
+    /// Sends every wanted object into temporary files of the staging directory and leaves them there, on the disk and
+    /// closed.
+    ///
+    /// # Errors
+    /// [`AttemptError`].
+    pub(crate) async fn send_to_workshop(&mut self, wanted: Vec<Wanted>) -> Result<(), AttemptError> {
+        self.send_in_batches(wanted, Resting::Workshop).await
+    }
+
+    /// Makes everything now and lets the writes ride with the flight that builds the trees.
+    async fn ride(&mut self, wanted: Vec<Wanted>) -> Result<(), AttemptError> {
+        let mut made = Vec::new();
+        for one in make_all(self.work.source, wanted).await? {
+            made.extend(self.staged_objects.take(self.work.observer, one));
+        }
+        self.open_temps(made.len()).await?;
+        self.staged_objects.count(&made);
+        for one in made {
+            let temp = self.write_riding(one.bytes)?;
+            self.staged_objects.temps.insert(one.name, temp);
+        }
+        Ok(())
+    }
+
+    /// Makes sure that at least this many temporary files are open and unused.
+    async fn open_temps(&mut self, count: usize) -> Result<(), AttemptError> {
+        let lacking = count.saturating_sub(self.staging_dir.free_temps());
+        let ops = self.staging_dir.open_temps(lacking);
+        let answers = self.work.session.flight(ops).await?;
+        all_done(self.work.session, &answers).await?;
+        self.staging_dir.keep_opened(&answers);
+        Ok(())
+    }
+
+    /// Takes a temporary file that is open and unused.
+    fn take_temp(&mut self) -> Result<(String, Handle), AttemptError> {
+        let temp = self.staging_dir.take_temp();
+        temp.ok_or_else(|| AttemptError::Replan(NOT_OPENED.to_owned()))
+    }
+
+    /// Writes a small file into a temporary file that is already open. The writes ride with the next flight.
+    fn write_riding(&mut self, bytes: Vec<u8>) -> Result<String, AttemptError> {
+        let (temp, handle) = self.take_temp()?;
+        let mtime = self.times.next(bytes.len() as u64);
+        self.staged_objects.riding.extend(write_ops(handle, bytes, mtime));
+        Ok(temp)
+    }
+
+    /// Writes documents into temporary files, in the given order. A few ride with the next flight. Many are written
+    /// now, in batches, because a server keeps only a limited number of files open.
+    ///
+    /// # Errors
+    /// [`AttemptError`].
+    pub(crate) async fn write_documents(
+        &mut self,
+        mut texts: impl ExactSizeIterator<Item = String>,
+    ) -> Result<Vec<String>, AttemptError> {
+        if texts.len() <= RIDING_FILES {
+            self.open_temps(texts.len()).await?;
+            return texts.map(|text| self.write_riding(text.into_bytes())).collect();
+        }
+        let mut sending = stream::FuturesOrdered::new();
+        let mut temps = Vec::new();
+        loop {
+            // Each batch is made only when there is room to send it.
+            while sending.len() < BATCHES_AT_ONCE && texts.len() > 0 {
+                let batch = texts.by_ref().take(BATCH_FILES).map(|text| Made {
+                    name: String::new(),
+                    bytes: text.into_bytes(),
+                });
+                sending.push_back(self.batch(batch.collect()).send(self.work, Resting::Workshop));
+            }
+            let Some(sent) = sending.next().await else {
+                return Ok(temps);
+            };
+            temps.extend(sent?.temps.into_iter().map(|(_, temp)| temp));
+        }
+    }
+
+    /// Sends files without the lock, a bounded number of them open at a time.
+    async fn send_in_batches(&mut self, wanted: Vec<Wanted>, resting: Resting) -> Result<(), AttemptError> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let work = self.work;
+        let _running = Running::begin(work.observer, Stage::Sync);
+        let (large, small): (Vec<Wanted>, Vec<Wanted>) = wanted.into_iter().partition(|wanted| wanted.size > PIECEWISE);
+        let mut outcomes = encode_in_background(work.source, small);
+        let mut sending = stream::FuturesUnordered::new();
+        let mut window = Window::new();
+        let began = Instant::now();
+        // Objects that were made and are not on their way yet.
+        let mut made: VecDeque<Made> = VecDeque::new();
+        let mut pieces = Vec::new();
+        let mut ended = false;
+        // Sending continues while the next file is being encoded.
+        while !ended || !made.is_empty() || !sending.is_empty() {
+            while sending.len() < BATCHES_AT_ONCE
+                && let Some(batch) = next_batch(&mut made, ended, |bytes| window.fits(bytes))
+            {
+                self.staged_objects.count(&batch);
+                let batch = self.batch(batch);
+                window.left(batch.bytes());
+                sending.push(batch.send(work, resting));
+            }
+            tokio::select! {
+                outcome = outcomes.recv(), if !ended && !is_batch(&made) => {
+                    ended = outcome.is_none();
+                    if let Some(outcome) = outcome {
+                        let (large, small) = large::split(self.staged_objects.take(work.observer, outcome?));
+                        pieces.extend(large);
+                        made.extend(small);
+                    }
+                }
+                Some(sent) = sending.next(), if !sending.is_empty() => {
+                    let sent = sent?;
+                    window.named(sent.bytes, sent.latency, began.elapsed());
+                    self.staged_objects.temps.extend(sent.temps);
+                }
+            }
+            // Large encodings are sent as soon as they are made, so that few are in memory at a time.
+            self.send_large(std::mem::take(&mut pieces), resting).await?;
+        }
+        drop(sending);
+        self.send_large(large.iter().filter_map(large::exported).collect(), resting)
+            .await?;
+        for wanted in large {
+            let made = encodings_of_large(work, wanted).await?;
+            let (large, small) = large::split(self.staged_objects.take(work.observer, made));
+            self.send_large(large, resting).await?;
+            self.staged_objects.count(&small);
+            let sent = self.batch(small).send(work, resting).await?;
+            self.staged_objects.temps.extend(sent.temps);
+        }
+        Ok(())
+    }
+
+    fn batch(&mut self, made: Vec<Made>) -> Batch {
+        let temps = self.staging_dir.new_temps(made.len());
+        let files = made.into_iter().zip(temps).map(|(made, temp)| BatchFile {
+            path: self.staging_dir.path_preparing(&temp),
+            mtime: self.times.next(made.bytes.len() as u64),
+            made,
+            temp,
+        });
+        Batch { files: files.collect() }
+    }
 }
+
+/// Why there is no handle of a temporary file, if the host did not say so.
+const NOT_OPENED: &str = "a temporary file could not be opened";
 
 fn write_ops(handle: Handle, bytes: Vec<u8>, mtime: Time) -> Vec<Op> {
     let mut ops = Vec::with_capacity(2);
@@ -237,61 +321,6 @@ fn write_ops(handle: Handle, bytes: Vec<u8>, mtime: Time) -> Vec<Op> {
     }
     ops.push(Op::Finish { handle, mtime });
     ops
-}
-
-/// Writes a small document into a temporary file that is already open. The writes ride, too.
-pub fn write_document(
-    staged_objects: &mut StagedObjects,
-    staging_dir: &mut StagingDir,
-    times: &mut Times,
-    text: String,
-) -> Option<String> {
-    let (temp, handle) = staging_dir.take_temp()?;
-    let mtime = times.next(text.len() as u64);
-    staged_objects
-        .riding
-        .extend(write_ops(handle, text.into_bytes(), mtime));
-    Some(temp)
-}
-
-/// Writes documents into temporary files, in the given order. A few ride with the next flight. Many are written now, in
-/// batches, because a server keeps only a limited number of files open.
-///
-/// # Errors
-/// [`SyncError`].
-pub(crate) async fn write_documents(
-    work: &Work<'_>,
-    texts: impl ExactSizeIterator<Item = String>,
-    staged_objects: &mut StagedObjects,
-    staging_dir: &mut StagingDir,
-    times: &mut Times,
-) -> Result<Vec<String>, SyncError> {
-    if texts.len() <= RIDING_FILES {
-        open_temps(work.session, staging_dir, texts.len()).await?;
-        let ride = |text| write_document(staged_objects, staging_dir, times, text);
-        return Ok(texts.filter_map(ride).collect());
-    }
-    let documents = texts.map(|text| Made {
-        name: String::new(),
-        bytes: text.into_bytes(),
-    });
-    let mut documents = documents.fuse();
-    let mut sending = stream::FuturesOrdered::new();
-    let mut temps = Vec::new();
-    loop {
-        // Each batch is made only when there is room to send it.
-        while sending.len() < BATCHES_AT_ONCE {
-            let batch: Vec<Made> = documents.by_ref().take(BATCH_FILES).collect();
-            if batch.is_empty() {
-                break;
-            }
-            sending.push_back(BatchOps::new(batch, staging_dir, times).send(work, Resting::Workshop));
-        }
-        let Some(written) = sending.next().await else {
-            return Ok(temps);
-        };
-        temps.extend(written?.written.into_iter().map(|(_, temp)| temp));
-    }
 }
 
 impl StagedObjects {
@@ -307,23 +336,9 @@ impl StagedObjects {
         made.made
     }
 
-    fn count(&mut self, bytes: u64) {
-        self.sent.objects += 1;
-        self.sent.bytes += bytes;
-    }
-
-    fn count_all(&mut self, made: Vec<Made>) -> Vec<Made> {
-        for one in &made {
-            self.count(one.bytes.len() as u64);
-        }
-        made
-    }
-
-    /// Notes where written files are kept: pairs of the object's name and the temporary file.
-    fn rest(&mut self, written: Vec<(String, String)>, resting: Resting) {
-        if resting == Resting::Workshop {
-            self.temps.extend(written);
-        }
+    fn count(&mut self, made: &[Made]) {
+        self.sent.objects += made.len() as u64;
+        self.sent.bytes += made.iter().map(|one| one.bytes.len() as u64).sum::<u64>();
     }
 
     /// Returns the temporary file that contains an object.
@@ -336,10 +351,8 @@ impl StagedObjects {
         if self.dropped.contains(name) {
             return None;
         }
-        if let Some(copy) = self.copies.get_mut(name).and_then(|copies| copies.next()) {
-            return Some(staging_dir.path_preparing(copy));
-        }
-        Some(match self.temps.get(name) {
+        let copy = self.copies.get_mut(name).and_then(|copies| copies.next());
+        Some(match copy.or(self.temps.get(name).map(String::as_str)) {
             Some(temp) => staging_dir.path_preparing(temp),
             None => name.to_owned(),
         })
@@ -349,97 +362,21 @@ impl StagedObjects {
     pub fn put_objects(&self, plan: &Plan, staging_dir: &StagingDir) -> Vec<Op> {
         let mut names: Vec<(&String, &String)> = self.temps.iter().collect();
         names.sort_unstable();
-        names
-            .into_iter()
-            .map(|(name, temp)| {
-                let (from, to) = (staging_dir.path_holding(temp), name.clone());
-                if plan.unlinkable.contains(name) {
-                    Op::Rename { from, to }
-                } else {
-                    Op::Link { from, to }
-                }
-            })
-            .collect()
+        let ops = names.into_iter().map(|(name, temp)| {
+            let from = staging_dir.path_holding(temp);
+            if plan.unlinkable.contains(name) {
+                Op::rename(from, name)
+            } else {
+                Op::link(from, name)
+            }
+        });
+        ops.collect()
     }
 
     /// Takes the writes that ride.
     pub fn take_riding(&mut self) -> Vec<Op> {
         std::mem::take(&mut self.riding)
     }
-}
-
-/// Sends files without the lock, a bounded number of them open at a time.
-async fn send_in_batches(
-    work: &Work<'_>,
-    wanted: Vec<Wanted>,
-    resting: Resting,
-    staging_dir: &mut StagingDir,
-    times: &mut Times,
-    staged_objects: &mut StagedObjects,
-) -> Result<(), SyncError> {
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let _running = Running::begin(work.observer, Stage::Sync);
-    let (large, small): (Vec<Wanted>, Vec<Wanted>) = wanted.into_iter().partition(|wanted| wanted.size > PIECEWISE);
-    let mut outcomes = encode_in_background(work.source, small);
-    let mut sending = stream::FuturesUnordered::new();
-    let mut window = Window::new();
-    let began = Instant::now();
-    // Objects that were made and are not on their way yet.
-    let mut made: VecDeque<Made> = VecDeque::new();
-    let mut pieces = Vec::new();
-    let mut ended = false;
-    // Sending continues while the next file is being encoded.
-    while !ended || !made.is_empty() || !sending.is_empty() {
-        while sending.len() < BATCHES_AT_ONCE
-            && let Some(batch) = next_batch(&mut made, ended, |bytes| window.fits(bytes))
-        {
-            let batch = BatchOps::new(staged_objects.count_all(batch), staging_dir, times);
-            window.left(batch.bytes());
-            sending.push(batch.send(work, resting));
-        }
-        tokio::select! {
-            outcome = outcomes.recv(), if !ended && !is_batch(&made) => {
-                ended = outcome.is_none();
-                if let Some(outcome) = outcome {
-                    let (large, small): (Vec<Made>, Vec<Made>) =
-                        staged_objects.take(work.observer, outcome?).into_iter().partition(Made::is_large);
-                    pieces.extend(large.into_iter().map(large::of_made));
-                    made.extend(small);
-                }
-            }
-            Some(sent) = sending.next(), if !sending.is_empty() => {
-                let sent = sent?;
-                window.named(sent.bytes, sent.latency, began.elapsed());
-                staged_objects.rest(sent.written, resting);
-            }
-        }
-        // Large encodings are sent as soon as they are made, so that few are in memory at a time.
-        if !pieces.is_empty() {
-            large::send_large(
-                work,
-                std::mem::take(&mut pieces),
-                resting,
-                staging_dir,
-                times,
-                staged_objects,
-            )
-            .await?;
-        }
-    }
-    drop(sending);
-    let files = large.iter().filter_map(large::of_file).collect();
-    large::send_large(work, files, resting, staging_dir, times, staged_objects).await?;
-    for wanted in large {
-        let made = staged_objects.take(work.observer, encodings_of_large(work, wanted).await?);
-        let (large, small): (Vec<Made>, Vec<Made>) = made.into_iter().partition(Made::is_large);
-        let large = large.into_iter().map(large::of_made).collect();
-        large::send_large(work, large, resting, staging_dir, times, staged_objects).await?;
-        let ready = BatchOps::new(staged_objects.count_all(small), staging_dir, times);
-        staged_objects.rest(ready.send(work, resting).await?.written, resting);
-    }
-    Ok(())
 }
 
 /// Whether enough was made for a batch.
@@ -464,135 +401,87 @@ fn next_batch(made: &mut VecDeque<Made>, ended: bool, fits: impl Fn(u64) -> bool
 }
 
 /// Makes the encodings of a large file.
-async fn encodings_of_large(work: &Work<'_>, wanted: Wanted) -> Result<MadeFile, SyncError> {
-    let mut nothing = MadeFile {
-        made: Vec::new(),
-        dropped: Vec::new(),
-        encoded: 0,
+async fn encodings_of_large(work: Work<'_>, mut wanted: Wanted) -> Result<MadeFile, AttemptError> {
+    wanted.identity = false;
+    let nothing = MadeFile {
         read: wanted.size,
+        ..MadeFile::default()
     };
-    if wanted.encodings.iter().next().is_some() {
-        let only_encodings = Wanted {
-            identity: false,
-            ..wanted
-        };
-        if let Some(outcome) = make_all(work.source, vec![only_encodings]).await?.pop() {
-            nothing = outcome;
-        }
+    if wanted.contents().next().is_none() {
+        return Ok(nothing);
     }
-    Ok(nothing)
+    Ok(make_all(work.source, vec![wanted]).await?.pop().unwrap_or(nothing))
 }
 
-/// A batch of small files, each with its object's name and its temporary file.
-struct BatchOps {
+/// A batch of small files.
+struct Batch {
     files: Vec<BatchFile>,
 }
 
 struct BatchFile {
     made: Made,
+    /// The name of its temporary file in the staging directory.
     temp: String,
     /// Path of the temporary file, relative to the docroot.
     path: String,
     mtime: Time,
 }
 
-impl BatchOps {
-    fn new(made: Vec<Made>, staging_dir: &mut StagingDir, times: &mut Times) -> Self {
-        let temps = staging_dir.new_temps(made.len());
-        let files = made.into_iter().zip(temps).map(|(made, temp)| BatchFile {
-            path: staging_dir.path_preparing(&temp),
-            mtime: times.next(made.bytes.len() as u64),
-            made,
-            temp,
-        });
-        Self { files: files.collect() }
-    }
-
-    /// Sends all flights of the batch: three, or two if the files stay in the staging directory.
-    async fn send(self, work: &Work<'_>, resting: Resting) -> Result<WrittenBatch, SyncError> {
-        self.write(work).await?.rest(work, resting).await
-    }
-
-    fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.made.bytes.len() as u64).sum()
-    }
-
-    /// Sends two flights: one opens the files, the other writes them and waits for the disk.
-    async fn write(self, work: &Work<'_>) -> Result<WrittenBatch, SyncError> {
-        let session = work.session;
-        let mut batch = WrittenBatch::default();
-        if self.files.is_empty() {
-            return Ok(batch);
-        }
-        let create = self.files.iter().map(|file| Op::Create(file.path.clone())).collect();
-        let began = Instant::now();
-        let opened = session.flight(create).await?;
-        batch.latency = began.elapsed();
-        let mut ops = Vec::new();
-        for (answer, file) in opened.into_iter().zip(self.files) {
-            let handle = match answer {
-                Ok(Answer::Opened(handle)) => handle,
-                Err(refusal) => return Err(explain(session, &refusal).await.into()),
-                Ok(_) => continue,
-            };
-            batch.bytes += file.made.bytes.len() as u64;
-            ops.extend(write_ops(handle, file.made.bytes, file.mtime));
-            batch.named.push((file.made.name.clone(), file.path));
-            batch.written.push((file.made.name, file.temp));
-        }
-        check(session, &session.flight(ops).await?).await?;
-        Ok(batch)
-    }
-}
-
 /// A batch whose files are closed and on the disk.
-#[derive(Default)]
-struct WrittenBatch {
-    /// Names of objects, with the temporary files that contain them.
-    written: Vec<(String, String)>,
-    /// The same with complete paths.
-    named: Vec<(String, String)>,
+struct SentBatch {
+    /// Names of objects, with the temporary files that they stay in.
+    temps: Vec<(String, String)>,
     bytes: u64,
     /// How long the host took to open the files.
     latency: Duration,
 }
 
-impl WrittenBatch {
-    /// Gives the files their names in `objects/`, if they go there, in a third flight.
-    async fn rest(self, work: &Work<'_>, resting: Resting) -> Result<Self, SyncError> {
-        if resting == Resting::Objects && !self.named.is_empty() {
-            put_in_place(work.session, &self.named).await?;
+impl Batch {
+    fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.made.bytes.len() as u64).sum()
+    }
+
+    /// Sends all flights of the batch. The first opens the files, the second writes them and waits for the disk, and if
+    /// they go to `objects/`, a third gives them their names there.
+    async fn send(self, work: Work<'_>, resting: Resting) -> Result<SentBatch, AttemptError> {
+        let session = work.session;
+        let (items, bytes) = (self.files.len() as u64, self.bytes());
+        let create = self.files.iter().map(|file| Op::Create(file.path.clone())).collect();
+        let began = Instant::now();
+        let opened = session.flight(create).await?;
+        let latency = began.elapsed();
+        all_done(session, &opened).await?;
+        let mut ops = Vec::new();
+        let (mut named, mut temps) = (Vec::new(), Vec::new());
+        for (reply, file) in opened.iter().zip(self.files) {
+            let Some(handle) = reply.opened() else {
+                return Err(AttemptError::Replan(NOT_OPENED.to_owned()));
+            };
+            ops.extend(write_ops(handle, file.made.bytes, file.mtime));
+            match resting {
+                Resting::Objects => named.push((file.made.name, file.path)),
+                Resting::Workshop => temps.push((file.made.name, file.temp)),
+            }
         }
+        all_done(session, &session.flight(ops).await?).await?;
+        put_in_place(session, &named).await?;
         work.observer.notice(Event::Progressed {
             stage: Stage::Sync,
-            items: self.written.len() as u64,
-            bytes: self.bytes,
+            items,
+            bytes,
         });
-        Ok(self)
-    }
-}
-
-async fn check(session: &Session, answers: &[Result<Answer, Refusal>]) -> Result<(), SyncError> {
-    match answers.iter().find_map(Read::refusal) {
-        Some(refusal) => Err(explain(session, refusal).await.into()),
-        None => Ok(()),
+        Ok(SentBatch { temps, bytes, latency })
     }
 }
 
 /// Gives finished files their names in `objects/`. A name that exists already is fine: it has the same content.
-async fn put_in_place(session: &Session, named: &[(String, String)]) -> Result<(), SyncError> {
-    let links = named.iter().map(|(name, path)| Op::Link {
-        from: path.clone(),
-        to: name.clone(),
-    });
+async fn put_in_place(session: &Session, named: &[(String, String)]) -> Result<(), AttemptError> {
+    let links = named.iter().map(|(name, path)| Op::link(path, name));
     let removals = named.iter().map(|(_, path)| Op::RemoveFile(path.clone()));
-    let ops: Vec<Op> = links.chain(removals).collect();
-    let answers = session.flight(ops).await?;
-    let refused = answers.iter().take(named.len()).filter_map(Read::refusal);
-    for refusal in refused {
-        if refusal.kind != RefusalKind::Failed {
-            return Err(explain(session, refusal).await.into());
-        }
+    let answers = session.flight(links.chain(removals).collect()).await?;
+    let mut refused = answers.iter().take(named.len()).filter_map(Read::refusal);
+    match refused.find(|refusal| refusal.kind != RefusalKind::Failed) {
+        Some(refusal) => Err(explain(session, refusal).await.into()),
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -6,13 +6,13 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::deep::FileToRead;
-use super::fault::{Content, CopyPlace, StoreFault, StoreFlaw};
+use super::fault::{CopyPlace, StoreFault, StoreFlaw};
 use super::{AT_ONCE, LISTS_AT_ONCE, READABLE, Walk, flights};
 use crate::host::{Answer, Attr, Kind, Op};
-use crate::model::encoding::Recipe;
 use crate::model::layout;
 use crate::model::path::MAX_DEPTH;
 use crate::store::Error;
+use crate::store::content::{Content, pool_folders};
 use crate::store::flight::Read;
 
 /// Which folders use an object.
@@ -49,14 +49,15 @@ impl Walk<'_> {
     /// Checks the objects that the walk named, and the pool.
     pub(super) async fn look_at_copies(&mut self) -> Result<(), Error> {
         let objects = std::mem::take(&mut self.objects);
-        let pool: Vec<(CopyPlace, Content)> = std::mem::take(&mut self.pool)
+        let pool = std::mem::take(&mut self.pool);
+        let folders = pool_folders(pool.keys());
+        let pool: Vec<(CopyPlace, Content)> = pool
             .into_iter()
             .flat_map(|(path, file)| {
                 let place = CopyPlace::Pool { path };
                 Content::of_file(&file).map(move |content| (place.clone(), content))
             })
             .collect();
-        let folders = pool_folders(&pool);
         let known: HashSet<String> = pool.iter().map(|(place, content)| place.store_path(content)).collect();
         let paths = objects.keys().map(Content::object);
         let paths = paths.chain(pool.iter().map(|(place, content)| place.store_path(content)));
@@ -68,7 +69,7 @@ impl Walk<'_> {
             // An encoding that would not be smaller was never made. Whether this one was made shows in its other
             // copies.
             let there = attr.is_some_and(|attr| attr.kind == Kind::File);
-            let made = content.encoded.is_none() || is_given(&content) || demand.had || there;
+            let made = content.encoded.is_none() || content.is_given() || demand.had || there;
             if !made {
                 continue;
             }
@@ -139,22 +140,4 @@ impl Walk<'_> {
         }
         Ok(())
     }
-}
-
-fn is_given(content: &Content) -> bool {
-    matches!(content.encoded, Some((_, Recipe::Given { .. })))
-}
-
-/// Returns the pool folders that lead to the given files.
-fn pool_folders(pool: &[(CopyPlace, Content)]) -> BTreeSet<String> {
-    let mut folders = BTreeSet::new();
-    for (place, _) in pool {
-        let CopyPlace::Pool { path } = place else { continue };
-        let mut above = path.parent();
-        while let Some(folder) = above.filter(|folder| !folder.is_root()) {
-            above = folder.parent();
-            folders.insert(layout::pool(folder.as_str()));
-        }
-    }
-    folders
 }

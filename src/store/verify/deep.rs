@@ -7,12 +7,13 @@ use std::io;
 
 use futures_util::{StreamExt, stream};
 
-use super::fault::{Content, CopyPlace, StoreFault, StoreFlaw};
+use super::fault::{CopyPlace, StoreFault, StoreFlaw};
 use crate::host::{Answer, Handle, HostError, MAX_READ, Op};
 use crate::model::digest::{Digest, Hasher};
 use crate::model::encoding::Recipe;
 use crate::model::event::{Event, Observer, Stage};
 use crate::site::decode;
+use crate::store::content::Content;
 use crate::store::session::Session;
 
 /// A file whose metadata is right and which is to be read.

@@ -4,50 +4,11 @@
 
 use crate::host::Kind;
 use crate::model::digest::Digest;
-use crate::model::encoding::{Coding, Recipe};
 use crate::model::layout;
 use crate::model::path::{SitePath, printable};
+use crate::model::redirect::{self, Redirect};
 use crate::model::release::ReleaseId;
-use crate::model::tree::File;
-
-/// The bytes that should be at a place: a file's own, or an encoding of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Content {
-    /// Digest of the file's own bytes.
-    pub digest: Digest,
-    /// Their length.
-    pub size: u64,
-    /// The encoding; `None` for the file's own bytes.
-    pub encoded: Option<(Coding, Recipe)>,
-}
-
-impl Content {
-    /// Returns the content of a file's own bytes, then of its encodings.
-    pub fn of_file(file: &File) -> impl Iterator<Item = Self> + use<> {
-        let (digest, size) = (file.digest, file.size);
-        std::iter::once(None)
-            .chain(file.encodings.iter().map(Some))
-            .map(move |encoded| Self { digest, size, encoded })
-    }
-
-    /// Returns the path of the object that contains these bytes.
-    #[must_use]
-    pub fn object(&self) -> String {
-        match self.encoded {
-            Some((coding, recipe)) => layout::encoded_object(self.digest, coding, recipe),
-            None => layout::object(self.digest),
-        }
-    }
-
-    /// Returns the name of these bytes next to a file that is called `name`.
-    #[must_use]
-    pub fn beside(&self, name: &str) -> String {
-        match self.encoded {
-            Some((coding, _)) => coding.beside(name),
-            None => name.to_owned(),
-        }
-    }
-}
+use crate::store::content::Content;
 
 /// Where a copy of some content should be.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,12 +63,14 @@ pub enum StoreFlaw {
     },
     /// The length is right and the content is different. An encoding decodes to something else, or does not decode.
     Bytes,
+    /// It is a symlink that leads elsewhere. The value is its text.
+    Elsewhere(String),
     /// The host could not read it.
     Unreadable,
 }
 
 impl StoreFlaw {
-    /// Whether a folder is there, onto which no file can be renamed.
+    /// Whether a folder is there, onto which no file or symlink can be renamed.
     #[must_use]
     pub fn is_folder(&self) -> bool {
         *self == Self::Kind(Kind::Folder)
@@ -116,6 +79,7 @@ impl StoreFlaw {
     fn text(&self, encoded: bool) -> String {
         match self {
             Self::Missing => "is missing".to_owned(),
+            Self::Elsewhere(text) => format!("leads to {:?}", printable(text)),
             Self::Kind(kind) => format!("is {}", kind_text(*kind)),
             Self::Mode(mode) => format!("can't be read by the web server (mode {mode:04o})"),
             Self::Writable(mode) => format!("may be written by others (mode {mode:04o})"),
@@ -128,39 +92,20 @@ impl StoreFlaw {
     }
 }
 
+/// What is wrong with a symlink.
+fn link_text(flaw: &StoreFlaw) -> String {
+    match flaw {
+        StoreFlaw::Kind(kind) => format!("is {} instead of a symlink", kind_text(*kind)),
+        flaw => flaw.text(false),
+    }
+}
+
 fn kind_text(kind: Kind) -> &'static str {
     match kind {
         Kind::File => "a file",
         Kind::Folder => "a folder",
         Kind::Symlink => "a symlink",
         Kind::Other => "neither a file nor a folder",
-    }
-}
-
-/// What is wrong with a symlink.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LinkFlaw {
-    /// Nothing is there.
-    Missing,
-    /// Something that is not a symlink.
-    Kind(Kind),
-    /// It leads elsewhere. The value is its text.
-    Elsewhere(String),
-}
-
-impl LinkFlaw {
-    /// Whether a folder is there, onto which no symlink can be renamed.
-    #[must_use]
-    pub fn is_folder(&self) -> bool {
-        *self == Self::Kind(Kind::Folder)
-    }
-
-    fn text(&self) -> String {
-        match self {
-            Self::Missing => "is missing".to_owned(),
-            Self::Kind(kind) => format!("is {} instead of a symlink", kind_text(*kind)),
-            Self::Elsewhere(text) => format!("leads to {:?}", printable(text)),
-        }
     }
 }
 
@@ -190,7 +135,7 @@ pub enum StoreFault {
         /// The release.
         release: ReleaseId,
         /// What is wrong.
-        flaw: LinkFlaw,
+        flaw: StoreFlaw,
     },
     /// A folder of the store, or of the pool, that the web server must pass through.
     StoreFolder {
@@ -217,16 +162,25 @@ pub enum StoreFault {
         /// What is wrong.
         flaw: StoreFlaw,
     },
-    /// The symlink from one folder level to the next.
+    /// The symlink from one folder level to the next, or that of a redirect.
     Link {
         /// The folder level that should contain it.
         tree: Digest,
-        /// The public path of the folder that it leads to.
+        /// The public path of the folder that it leads to, or the path of the redirect.
         path: SitePath,
-        /// The folder level that it should lead to.
-        to: Digest,
+        /// The text that it should have.
+        to: String,
         /// What is wrong.
-        flaw: LinkFlaw,
+        flaw: StoreFlaw,
+    },
+    /// The folder that spells the answer of a redirect.
+    Answer {
+        /// The path of the redirect; one of them if several have this answer.
+        path: SitePath,
+        /// The redirect.
+        redirect: Redirect,
+        /// What is wrong.
+        flaw: StoreFlaw,
     },
     /// A file, or an encoding of one.
     File {
@@ -266,7 +220,9 @@ impl StoreFault {
             Self::Stray { path, .. } => printable(path),
             Self::Tree { digest, .. } => layout::tree(*digest),
             Self::Manifest { digest, .. } => layout::manifest(*digest),
-            Self::Link { path, .. } => path.to_string(),
+            Self::Link { path, .. } | Self::Answer { path, .. } => {
+                redirect::address_of(path.as_str()).unwrap_or_else(|| path.to_string())
+            }
             Self::File {
                 place: CopyPlace::Tree { path, .. },
                 content,
@@ -289,11 +245,15 @@ impl StoreFault {
                     format!("the release's document names another site ({})", root.short(12))
                 }
             },
-            Self::Release { flaw, .. } => format!("the release's symlink {}", flaw.text()),
+            Self::Release { flaw, .. } => format!("the release's symlink {}", link_text(flaw)),
             Self::StoreFolder { flaw, .. } => format!("the folder {}", flaw.text(false)),
             Self::Tree { path, flaw, .. } => format!("the folder level of {path:?} {}", flaw.text(false)),
             Self::Manifest { path, flaw, .. } => format!("the manifest of {path:?} {}", flaw.text(false)),
-            Self::Link { flaw, .. } => format!("the symlink to the folder {}", flaw.text()),
+            Self::Link { path, flaw, .. } if redirect::address_of(path.as_str()).is_some() => {
+                format!("the symlink of the redirect {}", link_text(flaw))
+            }
+            Self::Link { flaw, .. } => format!("the symlink to the folder {}", link_text(flaw)),
+            Self::Answer { flaw, .. } => format!("the folder that spells the redirect's answer {}", flaw.text(false)),
             Self::File { place, content, flaw } => {
                 let what = match (content.encoded, place) {
                     (Some((coding, _)), _) => format!("the {coding} encoding"),

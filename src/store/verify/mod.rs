@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-pub use fault::{Content, CopyPlace, DocumentFlaw, LinkFlaw, StoreFault, StoreFlaw};
+pub use fault::{CopyPlace, DocumentFlaw, StoreFault, StoreFlaw};
 
 use self::copies::Demand;
 use self::deep::FileToRead;
@@ -25,10 +25,12 @@ use crate::model::event::{Event, Observer, Running, Stage};
 use crate::model::layout;
 use crate::model::manifest::{MOST_FILES, MOST_FOLDERS};
 use crate::model::path::{MAX_DEPTH, SitePath, check_name};
+use crate::model::redirect::Redirect;
 use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::model::tree::{Entry, File, Tree};
 use crate::store::Error;
 use crate::store::StoreError;
+use crate::store::content::Content;
 use crate::store::flight::{Flight, Read};
 use crate::store::open;
 use crate::store::session::Session;
@@ -94,6 +96,7 @@ pub async fn verify(
     if let Some(root) = root {
         walk.descend(root).await?;
     }
+    walk.look_at_answers().await?;
     walk.look_at_copies().await?;
     if depth == Depth::Deep {
         let readings = std::mem::take(&mut walk.readings);
@@ -149,6 +152,8 @@ struct Walk<'a> {
     /// The content that should be among the objects.
     objects: BTreeMap<Content, Demand>,
     pool: BTreeMap<SitePath, File>,
+    /// The redirects, each with the path of one of its entries.
+    answers: BTreeMap<Redirect, SitePath>,
     readings: Vec<FileToRead>,
 }
 
@@ -174,8 +179,26 @@ impl<'a> Walk<'a> {
             trees: HashMap::new(),
             objects: BTreeMap::new(),
             pool: BTreeMap::new(),
+            answers: BTreeMap::new(),
             readings: Vec::new(),
         }
+    }
+
+    /// Checks the folders that spell the answers of redirects.
+    async fn look_at_answers(&mut self) -> Result<(), Error> {
+        let answers = std::mem::take(&mut self.answers);
+        let ops = answers.keys().map(|redirect| Op::Lstat(layout::moved(redirect)));
+        let found = flights(self.session, ops.collect(), AT_ONCE).await?;
+        for ((redirect, path), answer) in answers.into_iter().zip(found) {
+            let flaw = match answer.attr() {
+                None => StoreFlaw::Missing,
+                Some(attr) if attr.kind != Kind::Folder => StoreFlaw::Kind(attr.kind),
+                Some(attr) if attr.mode & PASSABLE != PASSABLE => StoreFlaw::Mode(attr.mode),
+                Some(_) => continue,
+            };
+            self.faults.push(StoreFault::Answer { path, redirect, flaw });
+        }
+        Ok(())
     }
 
     /// Checks the store's folders, the release's symlink and its document. Returns the tree to walk.
@@ -206,9 +229,9 @@ impl<'a> Walk<'a> {
         };
         if linked.is_none() {
             let flaw = match (text, answers.attr(link_itself)) {
-                (Some(text), _) => LinkFlaw::Elsewhere(text),
-                (None, Some(attr)) => LinkFlaw::Kind(attr.kind),
-                (None, None) => LinkFlaw::Missing,
+                (Some(text), _) => StoreFlaw::Elsewhere(text),
+                (None, Some(attr)) => StoreFlaw::Kind(attr.kind),
+                (None, None) => StoreFlaw::Missing,
             };
             self.faults.push(StoreFault::Release {
                 release: release.clone(),
@@ -272,8 +295,8 @@ impl<'a> Walk<'a> {
             let mut seen = HashSet::new();
             let new = level.iter().filter(|spot| !self.trees.contains_key(&spot.digest));
             let new: Vec<Spot> = new.filter(|spot| seen.insert(spot.digest)).cloned().collect();
-            let looked = self.look(new).await?;
-            self.judge(looked).await?;
+            let listed = self.list(new).await?;
+            self.compare(listed).await?;
             let mut next = Vec::new();
             let mut count = 0;
             for spot in level {
@@ -315,7 +338,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Reads the folders of some trees, and their manifests.
-    async fn look(&self, spots: Vec<Spot>) -> Result<Vec<TreeListing>, Error> {
+    async fn list(&self, spots: Vec<Spot>) -> Result<Vec<TreeListing>, Error> {
         let ops = |op: fn(String) -> Op| spots.iter().map(move |spot| op(layout::tree(spot.digest))).collect();
         let manifests: Vec<String> = spots.iter().map(|spot| layout::manifest(spot.digest)).collect();
         let manifest_attrs = manifests.iter().cloned().map(Op::Lstat).collect();
@@ -363,8 +386,8 @@ impl<'a> Walk<'a> {
     }
 
     /// Compares trees with their manifests. Their symlinks are read here, all together.
-    async fn judge(&mut self, looked: Vec<TreeListing>) -> Result<(), Error> {
-        let links: Vec<String> = looked
+    async fn compare(&mut self, listed: Vec<TreeListing>) -> Result<(), Error> {
+        let links: Vec<String> = listed
             .iter()
             .flat_map(|tree| {
                 let names = tree.names.iter().flatten();
@@ -379,19 +402,20 @@ impl<'a> Walk<'a> {
             .zip(answers)
             .filter_map(|(path, answer)| Some((path, answer.text()?)))
             .collect();
-        for tree in looked {
-            self.judge_tree(tree, &texts);
+        for tree in listed {
+            self.compare_tree(tree, &texts);
         }
         Ok(())
     }
 
-    fn judge_tree(&mut self, looked: TreeListing, texts: &HashMap<String, String>) {
+    fn compare_tree(&mut self, listing: TreeListing, texts: &HashMap<String, String>) {
         let TreeListing {
-            spot: Spot { path, digest },
+            spot,
             folder,
             names,
             manifest,
-        } = looked;
+        } = listing;
+        let Spot { path, digest } = spot.clone();
         let unlisted = || folder.and(names.is_none().then_some(StoreFlaw::Unreadable));
         if let Some(flaw) = self.folder_flaw(folder).or_else(unlisted) {
             let path = path.clone();
@@ -414,7 +438,7 @@ impl<'a> Walk<'a> {
             }
         };
         if let Some(names) = &names {
-            self.judge_names(&path, digest, &tree, names, &text);
+            self.compare_names(&spot, &tree, names, &text);
         } else {
             for (_, file) in tree.files() {
                 for content in Content::of_file(file) {
@@ -432,30 +456,24 @@ impl<'a> Walk<'a> {
         );
     }
 
-    fn judge_names<'t>(
+    fn compare_names<'t>(
         &mut self,
-        folder: &SitePath,
-        tree: Digest,
+        spot: &Spot,
         entries: &Tree,
         names: &BTreeMap<String, Attr>,
         text: &impl Fn(&str) -> Option<&'t String>,
     ) {
+        let (folder, tree) = (&spot.path, spot.digest);
         let mut expected: BTreeSet<String> = BTreeSet::new();
         for (name, entry) in &entries.entries {
             let path = folder.child(name);
             expected.insert(name.to_string());
-            match entry {
-                Entry::Folder(to) => {
-                    let flaw = match (names.get(&**name), text(name)) {
-                        (None, _) => LinkFlaw::Missing,
-                        (Some(attr), None) => LinkFlaw::Kind(attr.kind),
-                        (Some(_), Some(text)) if *text == layout::tree_link(*to) => continue,
-                        (Some(_), Some(text)) => LinkFlaw::Elsewhere(text.clone()),
-                    };
-                    let to = *to;
-                    self.faults.push(StoreFault::Link { tree, path, to, flaw });
+            let to = match entry {
+                Entry::Folder(to) => layout::tree_link(*to),
+                Entry::Redirect(redirect) => {
+                    self.answers.entry(redirect.clone()).or_insert_with(|| path.clone());
+                    layout::moved_link(redirect)
                 }
-                Entry::Redirect(_) => {}
                 Entry::File(file) => {
                     for content in Content::of_file(file) {
                         let name = content.beside(name);
@@ -467,8 +485,16 @@ impl<'a> Walk<'a> {
                         expected.insert(name);
                         self.entry(place, content, attr);
                     }
+                    continue;
                 }
-            }
+            };
+            let flaw = match (names.get(&**name), text(name)) {
+                (None, _) => StoreFlaw::Missing,
+                (Some(attr), None) => StoreFlaw::Kind(attr.kind),
+                (Some(_), Some(text)) if *text == to => continue,
+                (Some(_), Some(text)) => StoreFlaw::Elsewhere(text.clone()),
+            };
+            self.faults.push(StoreFault::Link { tree, path, to, flaw });
         }
         let extra = names.keys().filter(|name| !expected.contains(*name));
         self.faults.extend(extra.map(|name| StoreFault::Extra {

@@ -7,12 +7,13 @@
 use std::collections::BTreeSet;
 
 use super::deep::{self, FileToRead};
-use super::fault::{Content, CopyPlace, StoreFault, StoreFlaw};
+use super::fault::{CopyPlace, StoreFault, StoreFlaw};
 use crate::host::{Kind, Op};
 use crate::model::event::Silent;
 use crate::model::path::SitePath;
 use crate::model::tree::File;
 use crate::store::Error;
+use crate::store::content::Content;
 use crate::store::flight::Read;
 use crate::store::open;
 use crate::store::session::Session;

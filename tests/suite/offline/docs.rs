@@ -226,11 +226,10 @@ fn reference_has_every_exit_code_and_every_error_code() {
     let mut numbers: BTreeSet<String> = ["0", "130", "143"].map(str::to_owned).into();
     let mut names: BTreeSet<String> = BTreeSet::from(["usage".to_owned()]);
     let source = "src/cli/failure.rs";
-    for function in ["exit_code", "site_exit_code", "store_exit_code"] {
-        numbers.extend(all(r"=> (\d+),", &body(source, function)));
-    }
-    for function in ["code", "site_code", "store_code", "access_code"] {
-        names.extend(all("=> \"([a-z-]+)\"", &body(source, function)));
+    for function in ["codes", "site_codes", "store_codes", "access_codes"] {
+        let body = body(source, function);
+        numbers.extend(all(r#"\((\d+), "[a-z-]+"\)"#, &body));
+        names.extend(all(r#"\(.+, "([a-z-]+)"\)"#, &body));
     }
     assert!(
         numbers.contains("8") && names.contains("disk-full"),
@@ -269,6 +268,11 @@ fn reference_has_every_field_of_json() {
     for file in ["json", "live", "timings"] {
         fields.extend(json_fields(&read(format!("src/cli/{file}.rs"))));
     }
+    // The events of `watch` are an enum, which serde tags with its name.
+    let json = read("src/cli/json.rs");
+    let (_, events) = json.split_once("pub enum Watched {").expect("the events");
+    fields.extend(all(r"\b([a-z_]+): ", events.split("\n}\n").next().expect("its end")));
+    fields.insert("event".to_owned());
     for (file, name) in PRINTED {
         let source = read(Path::new("src").join(file));
         let (_, rest) = source
@@ -280,7 +284,7 @@ fn reference_has_every_field_of_json() {
         // What a function of the file writes in place of a field.
         fields.extend(all(r#"serialize_field\("([a-z_]+)""#, &source));
     }
-    for name in ["round_trips", "repeat", "cpu_seconds", "change", "ok", "since"] {
+    for name in ["round_trips", "repeat", "cpu_seconds", "change", "ok", "since", "line"] {
         assert!(fields.contains(name), "{name}: {fields:?}");
     }
     assert_mentions(section(&reference, "## JSON output"), fields, "JSON output");

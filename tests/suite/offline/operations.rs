@@ -11,7 +11,7 @@ use syntax_publish::model::digest::Digest;
 use syntax_publish::model::event::Silent;
 use syntax_publish::model::manifest::Site;
 use syntax_publish::model::release::Owner;
-use syntax_publish::site::pipeline::{self, Prepared};
+use syntax_publish::site::pipeline::{LocalSite, Prepared};
 use syntax_publish::site::scan;
 use syntax_publish::store::open;
 use syntax_publish::store::open::StoreSnapshot;
@@ -62,7 +62,9 @@ impl Bench {
 
     fn prepare(&self) -> Prepared {
         let config = config::parse("[encode]\nbrotli = 4\ngzip = 4\n").unwrap().config;
-        pipeline::prepare(&config, &self.export(), None, &Silent).unwrap()
+        LocalSite::new(&config, &self.export(), None, &Silent)
+            .prepare()
+            .unwrap()
     }
 
     fn recorder(&self) -> Intercept {

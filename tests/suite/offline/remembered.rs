@@ -12,7 +12,7 @@ use syntax_publish::config::{Forbidden, Levels};
 use syntax_publish::model::digest::Hasher;
 use syntax_publish::model::event::Silent;
 use syntax_publish::site::check::Searches;
-use syntax_publish::site::pipeline;
+use syntax_publish::site::pipeline::LocalSite;
 use syntax_publish::site::scan::{ScanOptions, scan};
 use syntax_publish::site::source::Export;
 use syntax_publish::site::survey::{self, Cache, Facts};
@@ -174,7 +174,7 @@ fn look(export: &Path, cache: Option<&Path>, forbid: &[&str]) -> Looked {
 
 /// Everything of the finished site that can differ.
 fn finished(config: &SiteConfig, export: &Path, cache: Option<&Path>) -> String {
-    let prepared = pipeline::prepare(config, export, cache, &Silent).unwrap();
+    let prepared = LocalSite::new(config, export, cache, &Silent).prepare().unwrap();
     format!("{} {:?}", prepared.site.root, prepared.problems)
 }
 

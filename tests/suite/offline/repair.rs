@@ -8,7 +8,7 @@ use std::sync::Arc;
 use regex_lite::Regex;
 use syntax_publish::host::Op;
 use syntax_publish::model::event::Silent;
-use syntax_publish::store::repair::{self, Mended};
+use syntax_publish::store::repair::{self, Repair, Repaired};
 use syntax_publish::store::signing::Signing;
 use syntax_publish::store::verify::{Depth, Verified};
 
@@ -23,9 +23,14 @@ fn how() -> repair::Options {
     }
 }
 
-async fn mend_from_host(place: &Place, verified: &Verified) -> Mended {
-    let mended = repair::mend_from_host(&place.session(), verified, &how(), &Silent).await;
-    mended.unwrap_or_else(|error| panic!("{error}"))
+async fn repair_from_host(place: &Place, verified: &Verified) -> Repaired {
+    let repair = Repair {
+        session: &place.session(),
+        options: &how(),
+        observer: &Silent,
+    };
+    let repaired = repair.from_host(verified).await;
+    repaired.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Damage that can't be repaired without the export, because nothing else on the host contains the data.
@@ -39,7 +44,7 @@ const EXPORT_ALONE: [&str; 5] = [
 
 async fn check(healthy: &Place, damages: &[Damage]) -> u32 {
     let release = healthy.publish().await.release;
-    let mut mended_all = 0;
+    let mut repaired_all = 0;
     for damage in damages {
         let place = healthy.copy();
         let what = damage.what;
@@ -51,17 +56,17 @@ async fn check(healthy: &Place, damages: &[Damage]) -> u32 {
             "{what}: {:#?}",
             lines(&verified.faults)
         );
-        let mended = mend_from_host(&place, &verified).await;
-        let left = lines(&mended.left.faults);
+        let repaired = repair_from_host(&place, &verified).await;
+        let left = lines(&repaired.left.faults);
         if EXPORT_ALONE.contains(&what) {
-            assert!(!left.is_empty(), "{what}: is mended after all");
+            assert!(!left.is_empty(), "{what}: is repaired after all");
             continue;
         }
         assert_eq!(left, Vec::<String>::new(), "{what}");
         place.assert_whole(&release).await;
-        mended_all += 1;
+        repaired_all += 1;
     }
-    mended_all
+    repaired_all
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +76,7 @@ async fn what_the_host_still_has_somewhere_is_repaired_without_the_export() {
     let files = check(&healthy, FILES).await;
     let store = check(&Place::with_site(), STORE).await;
     let all = FILES.len() + STORE.len();
-    println!("{} of {all} damages were mended from the host alone", files + store);
+    println!("{} of {all} damages were repaired from the host alone", files + store);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,9 +89,9 @@ async fn a_file_that_is_damaged_in_all_its_copies_is_made_of_an_encoding() {
     fs::remove_dir_all(place.export()).unwrap();
     let verified = place.verify(&release, Depth::Deep).await;
     assert!(verified.faults.len() >= 2);
-    let mended = mend_from_host(&place, &verified).await;
-    assert_eq!(lines(&mended.left.faults), Vec::<String>::new());
-    assert!(mended.count() >= 3, "{mended:?}");
+    let repaired = repair_from_host(&place, &verified).await;
+    assert_eq!(lines(&repaired.left.faults), Vec::<String>::new());
+    assert!(repaired.count >= 3, "{repaired:?}");
     place.assert_whole(&release).await;
 }
 
@@ -99,8 +104,8 @@ async fn what_no_copy_has_any_more_is_left_and_named_and_the_rest_is_repaired() 
     fs::remove_file(place.live("docs/a.html")).unwrap();
     fs::remove_dir_all(place.export()).unwrap();
     let verified = place.verify(&release, Depth::Deep).await;
-    let mended = mend_from_host(&place, &verified).await;
-    let left = lines(&mended.left.faults);
+    let repaired = repair_from_host(&place, &verified).await;
+    let left = lines(&repaired.left.faults);
     assert_eq!(left.len(), 2, "{left:?}");
     assert!(
         left.iter()
@@ -128,8 +133,8 @@ async fn another_release_lends_what_the_live_one_has_lost() {
     fs::write(place.object("only.bin"), "gone").unwrap();
     fs::remove_dir_all(place.export()).unwrap();
     let verified = place.verify(&second, Depth::Deep).await;
-    let mended = mend_from_host(&place, &verified).await;
-    assert_eq!(lines(&mended.left.faults), Vec::<String>::new());
+    let repaired = repair_from_host(&place, &verified).await;
+    assert_eq!(lines(&repaired.left.faults), Vec::<String>::new());
     place.assert_whole(&second).await;
 }
 
@@ -167,10 +172,16 @@ async fn visitors_see_no_less_at_any_operation_of_a_repair() {
             }
         });
         let to = session(watched);
-        repair::mend(&to, &place.site(), &place.source(), &verified, &how(), &Silent)
+        let repair = Repair {
+            session: &to,
+            options: &how(),
+            observer: &Silent,
+        };
+        repair
+            .from_export(&verified, &place.site(), &place.source())
             .await
             .unwrap();
-        repair::mend_from_host(&to, &verified, &how(), &Silent).await.unwrap();
+        repair.from_host(&verified).await.unwrap();
         looked += 1;
     }
     assert_eq!(looked, FILES.len() + STORE.len());

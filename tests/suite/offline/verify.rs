@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use syntax_publish::config::Level;
+use syntax_publish::config::{Encode, Level};
 use syntax_publish::host::{Connect, Op, SftpAddress, SftpConnector};
 use syntax_publish::model::cache::{CacheClass, Classes};
 use syntax_publish::model::digest::Digest;
@@ -18,11 +18,11 @@ use syntax_publish::model::media::media_type;
 use syntax_publish::model::path::SitePath;
 use syntax_publish::model::release::{Owner, ReleaseId};
 use syntax_publish::model::tree::{Entry, File, Tree};
-use syntax_publish::site::encode::{self, EncodeOptions, encodings_for};
+use syntax_publish::site::encode::{self, encodings_for};
 use syntax_publish::site::source::{Export, Source};
 use syntax_publish::store::Error;
 use syntax_publish::store::publish::{Job, Options, Published, Refusals, publish};
-use syntax_publish::store::repair::{self, Mended, mend};
+use syntax_publish::store::repair::{self, Repair, Repaired};
 use syntax_publish::store::rollback::{self, Destination, rollback};
 use syntax_publish::store::session::Session;
 use syntax_publish::store::signing::Signing;
@@ -72,7 +72,7 @@ impl Place {
         let script = "export const given = 'as it came';\n".repeat(100);
         let given = encode::encode(Coding::Brotli, 4, script.as_bytes()).unwrap().unwrap();
         place.write("given.js", &script);
-        place.write("given.js.br", given.bytes());
+        place.write("given.js.br", &given);
         place
     }
 
@@ -137,7 +137,7 @@ impl Place {
             }
         }
         let brought: Vec<String> = files.keys().filter(|path| path.ends_with("js.br")).cloned().collect();
-        let options = EncodeOptions {
+        let levels = Encode {
             brotli: Some(4),
             gzip: Some(4),
         };
@@ -145,7 +145,7 @@ impl Place {
             .iter()
             .filter(|(path, _)| !brought.contains(path))
             .map(|(path, bytes)| {
-                let mut encodings = encodings_for(media_type(path), bytes.len() as u64, &options);
+                let mut encodings = encodings_for(media_type(path), bytes.len() as u64, levels);
                 if let Some(given) = files.get(&format!("{path}.br")) {
                     encodings.set(Coding::Brotli, Some(Recipe::given(Digest::of(given))));
                 }
@@ -173,15 +173,23 @@ impl Place {
         verify(&self.session(), release, depth, &Silent).await.unwrap()
     }
 
-    pub async fn mend(&self, verified: &Verified) -> Mended {
+    pub async fn repair(&self, verified: &Verified) -> Repaired {
+        let repaired = self.try_repair(&self.session(), verified).await;
+        repaired.unwrap()
+    }
+
+    async fn try_repair(&self, session: &Session, verified: &Verified) -> Result<Repaired, Error> {
         let options = repair::Options {
             wait: None,
             tool: TOOL.to_owned(),
             signing: Signing::default(),
         };
-        let (session, site, source) = (self.session(), self.site(), self.source());
-        let mended = mend(&session, &site, &source, verified, &options, &Silent);
-        mended.await.unwrap()
+        let repair = Repair {
+            session,
+            options: &options,
+            observer: &Silent,
+        };
+        repair.from_export(verified, &self.site(), &self.source()).await
     }
 
     pub async fn assert_whole(&self, release: &ReleaseId) {
@@ -441,7 +449,7 @@ pub const FILES: &[Damage] = &[
         |place| {
             let bytes = fs::read(place.live("given.js")).unwrap();
             let other = encode::encode(Coding::Brotli, 11, &bytes).unwrap().unwrap();
-            replace(&place.live("given.js.br"), other.bytes());
+            replace(&place.live("given.js.br"), &other);
         },
     ),
     shallow(
@@ -696,9 +704,9 @@ async fn check(healthy: &Place, release: &ReleaseId, damage: &Damage) {
         "{what}: {found:#?}"
     );
 
-    let mended = place.mend(&verified).await;
+    let repaired = place.repair(&verified).await;
     assert_eq!(
-        lines(&mended.left.faults),
+        lines(&repaired.left.faults),
         Vec::<String>::new(),
         "{what}: left after {found:#?}"
     );
@@ -1038,9 +1046,9 @@ async fn what_the_site_does_not_have_is_left_alone_and_named() {
     place.publish().await;
     fs::write(&page, flip(&page)).unwrap();
     let verified = place.verify(&first, Depth::Deep).await;
-    let mended = place.mend(&verified).await;
-    assert_eq!(lines(&mended.left.faults), lines(&verified.faults));
-    assert_eq!((mended.files, mended.objects, mended.sent.objects), (0, 0, 0));
+    let repaired = place.repair(&verified).await;
+    assert_eq!(lines(&repaired.left.faults), lines(&verified.faults));
+    assert_eq!((repaired.count, repaired.sent.objects), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -1056,20 +1064,7 @@ async fn repairing_stops_when_another_release_goes_live() {
             relink(&current, "releases/20990101-000000-abcdef");
         }
     });
-    let options = repair::Options {
-        wait: None,
-        tool: TOOL.to_owned(),
-        signing: Signing::default(),
-    };
-    let stopped = mend(
-        &session(watched),
-        &place.site(),
-        &place.source(),
-        &verified,
-        &options,
-        &Silent,
-    )
-    .await;
+    let stopped = place.try_repair(&session(watched), &verified).await;
     assert!(matches!(stopped, Err(Error::ConcurrentPublish { .. })), "{stopped:?}");
     assert_eq!(fs::read(&page).unwrap(), b"damaged");
     assert_eq!(fs::read_dir(place.docroot().join("lock")).unwrap().count(), 0);

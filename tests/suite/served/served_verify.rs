@@ -38,8 +38,8 @@ async fn damaged_release_is_repaired_over_sftp() {
         ] {
             assert!(found.contains(named), "{jail:?}: {named:?} is not in\n{found}");
         }
-        let mended = place.mend(&verified).await;
-        assert_eq!(lines(&mended.left.faults), Vec::<String>::new(), "{jail:?}");
+        let repaired = place.repair(&verified).await;
+        assert_eq!(lines(&repaired.left.faults), Vec::<String>::new(), "{jail:?}");
         place.assert_whole(&release).await;
     }
 }
@@ -62,8 +62,8 @@ async fn file_of_another_user_is_named_and_replaced() {
         lines(&verified.faults),
         ["docs/a.html: the file belongs to uid 0, not to the store's owner"]
     );
-    let mended = place.mend(&verified).await;
-    assert_eq!(lines(&mended.left.faults), Vec::<String>::new());
+    let repaired = place.repair(&verified).await;
+    assert_eq!(lines(&repaired.left.faults), Vec::<String>::new());
 }
 
 /// All damages are tested on one store, one after the other. Each is repaired before the next.
@@ -88,8 +88,8 @@ async fn every_damage_is_named_and_repaired_over_sftp() {
             found.iter().any(|line| line.contains(damage.named)),
             "{what}: {found:#?}"
         );
-        let mended = place.mend(&verified).await;
-        assert_eq!(lines(&mended.left.faults), Vec::<String>::new(), "{what}");
+        let repaired = place.repair(&verified).await;
+        assert_eq!(lines(&repaired.left.faults), Vec::<String>::new(), "{what}");
         place.assert_whole(&release).await;
     }
 }

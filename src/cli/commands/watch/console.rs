@@ -34,8 +34,8 @@ const HELP: [&str; 5] = [
 pub struct Console {
     pub progress: Arc<Progress>,
     pub preview: Arc<Preview>,
-    pub teller: Arc<WatchOutput>,
-    pub desk: Arc<TargetClient>,
+    pub output: Arc<WatchOutput>,
+    pub target: Arc<TargetClient>,
     /// Notified when the site is to be prepared again.
     pub again: Arc<Notify>,
 }
@@ -45,7 +45,7 @@ type Planned = Result<Vec<(&'static str, String)>, Trouble>;
 impl Console {
     /// Serves the terminal until the user quits.
     pub async fn attend(self) {
-        if !self.teller.has_status() {
+        if !self.output.has_status() {
             return std::future::pending().await;
         }
         let stop = SignalKind::from_raw(Signal::TSTP.as_raw());
@@ -53,7 +53,7 @@ impl Console {
             return std::future::pending().await;
         };
         let mut keys = Keys::of_stdin();
-        self.teller.status(|status| status.has_keys = keys.is_some());
+        self.output.status(|status| status.has_keys = keys.is_some());
         let mut clients = self.preview.clients_told();
         let mut clock = interval(Duration::from_secs(1));
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -66,11 +66,11 @@ impl Console {
                         self.say("building the site again");
                         self.again.notify_one();
                     }
-                    Key::Open => self.teller.open(),
+                    Key::Open => self.output.open(),
                     Key::Plan if plans.is_empty() => {
                         self.say("comparing with the target");
-                        let desk = Arc::clone(&self.desk);
-                        plans.spawn(async move { desk.plan_in_words(SHOWN_CHANGES).await });
+                        let target = Arc::clone(&self.target);
+                        plans.spawn(async move { target.plan_in_words(SHOWN_CHANGES).await });
                     }
                     Key::Plan => self.say("a comparison is running already"),
                     Key::Help => self.say(&HELP.join("\n")),
@@ -83,10 +83,10 @@ impl Console {
                     }
                 }
                 _ = stopped.recv() => self.stop(keys.as_mut()),
-                _ = resized.recv() => self.teller.status(|_| {}),
+                _ = resized.recv() => self.output.status(|_| {}),
                 Ok(()) = clients.changed() => {
                     clients.mark_unchanged();
-                    self.teller.status(|_| {});
+                    self.output.status(|_| {});
                 }
                 _ = clock.tick() => self.look_around(keys.as_mut()),
             }
@@ -102,43 +102,37 @@ impl Console {
         match planned {
             Ok(lines) => {
                 for (kind, line) in lines {
-                    self.teller.say(kind, &line);
+                    self.output.say(kind, &line);
                 }
             }
             Err(trouble) => {
-                self.teller.say("failed", &trouble.message);
-                self.teller.say("hint", &trouble.hint);
+                self.output.say("failed", &trouble.message);
+                self.output.say("hint", &trouble.hint);
             }
         }
     }
 
     /// Handles Ctrl-Z: gives the terminal back and stops, as without a handler for the signal. Returns when the job is
     /// continued.
-    fn stop(&self, keys: Option<&mut Keys>) {
+    fn stop(&self, mut keys: Option<&mut Keys>) {
         self.progress.hide();
-        if let Some(keys) = keys {
+        if let Some(keys) = &mut keys {
             keys.give_back();
-            let _ = kill_process(getpid(), Signal::STOP);
-            self.look_around(Some(keys));
-        } else {
-            let _ = kill_process(getpid(), Signal::STOP);
-            self.look_around(None);
         }
+        let _ = kill_process(getpid(), Signal::STOP);
+        self.look_around(keys);
     }
 
     /// Updates the status line. Takes the terminal if this job is in the foreground again, which no signal reports.
     fn look_around(&self, keys: Option<&mut Keys>) {
-        let Some(keys) = keys else {
-            self.progress.unhide();
-            return self.teller.status(|_| {});
-        };
-        if keys::is_ours() {
-            keys.take();
-            self.progress.unhide();
-        } else {
-            self.progress.hide();
+        match keys {
+            Some(_) if !keys::is_ours() => self.progress.hide(),
+            keys => {
+                keys.into_iter().for_each(Keys::take);
+                self.progress.unhide();
+            }
         }
-        self.teller.status(|_| {});
+        self.output.status(|_| {});
     }
 }
 

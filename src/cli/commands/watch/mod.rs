@@ -17,7 +17,8 @@ use super::Run;
 use super::target_client::TargetClient;
 use crate::cli::args::Watch;
 use crate::cli::failure::Failure;
-use crate::cli::json;
+use crate::cli::format::{quoted, shown};
+use crate::cli::json::Watched;
 use crate::cli::site::{self, Workplace};
 
 impl Run {
@@ -32,57 +33,41 @@ impl Run {
         let origin = origin(&options.host, listening.address);
         if !is_local(&options.host, listening.address) {
             let port = listening.address.port();
-            self.screen.warn(&format!(
-                "anyone who can reach port {port} of this machine can read the site"
-            ));
+            let text = format!("anyone who can reach port {port} of this machine can read the site");
+            self.screen.warn(&text);
         }
         let url = format!("{origin}/");
-        self.screen.event(
-            &json::Watched {
-                event: "listening",
-                url: Some(url.clone()),
-                ..json::Watched::default()
-            },
-            || format!("{url}  (Ctrl-C ends it)"),
-        )?;
+        let text = format!("{url}  (Ctrl-C ends it)");
+        self.screen.event(&Watched::Listening { url }, || text)?;
         let live = if options.no_reload {
             LiveReload::No
         } else {
             LiveReload::Yes
         };
-        let desk = Arc::new(TargetClient::new(&self.global));
-        let for_pages: Arc<dyn TargetApi> = Arc::<TargetClient>::clone(&desk);
+        let target = Arc::new(TargetClient::new(&self.global));
+        let for_pages: Arc<dyn TargetApi> = Arc::<TargetClient>::clone(&target);
         let preview = Arc::new(Preview::new(HostNames::with(&options.host), live, Some(for_pages)));
-        let teller = Arc::new(WatchOutput::new(self, Arc::clone(&preview), origin, options.open));
+        let output = Arc::new(WatchOutput::new(self, Arc::clone(&preview), origin, options.open));
         let serving = preview::serve(listening.listener, Arc::clone(&preview));
         let watched = watched(workplace, options)?;
         if !watched.command.is_empty() {
-            let words: Vec<String> = watched
-                .command
-                .iter()
-                .map(|word| crate::cli::format::quoted(word))
-                .collect();
+            let words: Vec<String> = watched.command.iter().map(|word| quoted(word)).collect();
+            let (command, folder) = (words.join(" "), shown(&watched.folder));
+            let text = format!("runs `{command}` in {folder}, now and when its sources change");
             // Printed through the progress, because the status line already exists.
-            self.progress.say(
-                "note",
-                &format!(
-                    "runs `{}` in {}, now and when its sources change",
-                    words.join(" "),
-                    crate::cli::format::shown(&watched.folder)
-                ),
-            );
+            self.progress.say("note", &text);
         }
         let again = Arc::new(Notify::new());
         let console = Console {
             progress: Arc::clone(&self.progress),
             preview: Arc::clone(&preview),
-            teller: Arc::clone(&teller),
-            desk,
+            output: Arc::clone(&output),
+            target,
             again: Arc::clone(&again),
         };
         tokio::select! {
             () = serving => Ok(0),
-            ended = watch::watch(watched, preview, teller, again) => Ok(ended.map(|()| 0)?),
+            ended = watch::watch(watched, preview, output, again) => Ok(ended.map(|()| 0)?),
             () = console.attend() => Ok(0),
         }
     }

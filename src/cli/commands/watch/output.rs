@@ -1,7 +1,5 @@
 //! Reports what happens in a preview, on the terminal, as JSON and to open pages.
 
-use std::io;
-use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,14 +13,14 @@ use syntax_publish::rules::PageForm;
 use syntax_publish::site::check::Problem;
 
 use super::super::Run;
-use crate::cli::args::Global;
+use crate::cli::args::{Global, again};
 use crate::cli::failure::Failure;
-use crate::cli::format::shown;
-use crate::cli::format::{count, seconds};
+use crate::cli::format::{count, seconds, shown};
+use crate::cli::json::{FailedBody, Watched};
 use crate::cli::progress::{self, Progress};
 use crate::cli::screen::{self, Screen};
 use crate::cli::status::{Obstacle, PreviewStatus, brief};
-use crate::cli::{hints, json, problems};
+use crate::cli::{hints, problems};
 
 /// Maximum number of findings of the checks that a preview reports at a time. `check` lists all.
 const SHOWN_FINDINGS: usize = 10;
@@ -60,53 +58,63 @@ impl Observer for WatchOutput {
 impl Listener for WatchOutput {
     fn happened(&self, happening: WatchEvent) {
         self.progress.finish();
-        if let Some(news) = Self::news(&happening) {
-            self.preview.tell(news);
-        }
-        self.note(&happening);
         match happening {
             WatchEvent::Waiting { export } => {
+                self.status(|status| status.trouble = Some(Obstacle::Waiting));
                 let export = shown(&export);
-                self.print(
-                    &json::Watched {
-                        event: "waiting",
-                        export: Some(export.clone()),
-                        ..json::Watched::default()
-                    },
-                    || format!("waiting for an export in {export}"),
-                );
+                let text = format!("waiting for an export in {export}");
+                self.print(&Watched::Waiting { export }, text);
             }
             WatchEvent::Shown { site, changed, took } => self.shown(&site, &changed, took),
-            WatchEvent::Unchanged { took } => self.print(
-                &json::Watched {
-                    seconds: Some(took.as_secs_f64()),
-                    ..of("unchanged")
-                },
-                || format!("nothing changed  ({})", brief(took)),
-            ),
+            WatchEvent::Unchanged { took } => {
+                self.status(PreviewStatus::forget_trouble_of_export);
+                let seconds = took.as_secs_f64();
+                self.print(
+                    &Watched::Unchanged { seconds },
+                    format!("nothing changed  ({})", brief(took)),
+                );
+            }
             WatchEvent::Unsettled { half } => {
+                self.status(|status| status.trouble = Some(Obstacle::Unsettled));
                 let reason = half_there(&half);
-                let value = json::Watched {
-                    reason: Some(reason.clone()),
-                    ..of("unsettled")
-                };
-                self.print(&value, || {
-                    format!("export looks incomplete ({reason}); waiting, still showing the previous one")
-                });
+                let text = format!("export looks incomplete ({reason}); waiting, still showing the previous one");
+                self.print(&Watched::Unsettled { reason }, text);
             }
-            WatchEvent::Failed { error } => self.failed_with(&Failure::from(error)),
-            WatchEvent::Blind { error } => self.failed_with(&Failure::from(error)),
-            WatchEvent::BuildBegan => self.print(&of("building"), || "building".to_owned()),
-            WatchEvent::BuildPrinted { line } => self.printed(&line),
+            WatchEvent::Failed { error } => self.failed(&error.into()),
+            WatchEvent::Blind { error } => self.failed(&error.into()),
+            WatchEvent::BuildBegan => {
+                self.preview.tell(News::BuildBegan);
+                self.status(|status| status.building = Some(Instant::now()));
+                self.print(&Watched::Building, "building".to_owned());
+            }
+            WatchEvent::BuildPrinted { line } => {
+                // Without its colors, because they would break off in the middle of the colors of this tool.
+                let line = printable(&anstream::adapter::strip_str(&line).to_string());
+                self.preview.tell(News::BuildPrinted(line.clone()));
+                if self.screen.json {
+                    self.print(&Watched::Output { line }, String::new());
+                } else {
+                    self.say("build", &line);
+                }
+            }
             WatchEvent::BuildEnded { status, took } if status.success() => {
-                let value = json::Watched {
-                    seconds: Some(took.as_secs_f64()),
-                    ..of("built")
-                };
-                self.print(&value, || format!("built in {}", seconds(took)));
+                self.preview.tell(News::BuildEnded { took, trouble: None });
+                self.status(|status| {
+                    status.building = None;
+                    status.trouble = status.trouble.filter(|trouble| *trouble != Obstacle::Build);
+                });
+                let text = format!("built in {}", seconds(took));
+                let seconds = took.as_secs_f64();
+                self.print(&Watched::Built { seconds }, text);
             }
-            WatchEvent::BuildEnded { status, took } => self.failed("build", broken(status, took), BUILD_HINT),
-            WatchEvent::BuildFailed { error } => self.failed("build", unstarted(&error), UNSTARTED_HINT),
+            WatchEvent::BuildEnded { status, took } => {
+                let message = format!("the build ended with {status} after {}", seconds(took));
+                self.build_failed(took, message, "fix what it names; the previous site stays up");
+            }
+            WatchEvent::BuildFailed { error } => {
+                let message = format!("can't run the build: {error}");
+                self.build_failed(Duration::ZERO, message, "see `command` in [watch]");
+            }
         }
     }
 }
@@ -125,38 +133,11 @@ fn half_there(half: &Half) -> String {
     }
 }
 
-/// The hint after a build that failed.
-const BUILD_HINT: &str = "fix what it names; the previous site stays up";
-
-const UNSTARTED_HINT: &str = "see `command` in [watch]";
-
-fn broken(status: ExitStatus, took: Duration) -> String {
-    format!("the build ended with {status} after {}", seconds(took))
-}
-
-fn unstarted(error: &io::Error) -> String {
-    format!("can't run the build: {error}")
-}
-
-/// Formats a line that the build printed, without its colors, because they would break off in the middle of the colors
-/// of this tool.
-fn plain(line: &str) -> String {
-    printable(&anstream::adapter::strip_str(line).to_string())
-}
-
-/// Returns an event without any fields.
-fn of(event: &'static str) -> json::Watched {
-    json::Watched {
-        event,
-        ..json::Watched::default()
-    }
-}
-
 impl WatchOutput {
     /// Reports on a preview at this origin. If `opens` is set, opens the browser when there is a site to show.
     pub fn new(run: &Run, preview: Arc<Preview>, origin: String, opens: bool) -> Self {
         let has_status = !run.screen.json && run.progress.has_bars();
-        let teller = Self {
+        let output = Self {
             global: run.global.clone(),
             screen: run.screen.clone(),
             progress: Arc::clone(&run.progress),
@@ -166,8 +147,8 @@ impl WatchOutput {
             status: has_status.then(Mutex::default),
             found: Mutex::default(),
         };
-        teller.status(|_| {});
-        teller
+        output.status(|_| {});
+        output
     }
 
     /// Whether there is a status line.
@@ -188,10 +169,8 @@ impl WatchOutput {
 
     /// Opens the front page in the browser.
     pub fn open(&self) {
-        match self.preview.site() {
-            Some(site) => self.open_at(front(&self.origin, &site)),
-            None => self.open_at(format!("{}/", self.origin)),
-        }
+        let url = self.preview.site().map(|site| front(&self.origin, &site));
+        self.open_at(url.unwrap_or_else(|| format!("{}/", self.origin)));
     }
 
     /// Prints a line of a certain kind.
@@ -199,143 +178,89 @@ impl WatchOutput {
         self.progress.say(kind, text);
     }
 
-    /// Updates the status line after an event.
-    fn note(&self, happening: &WatchEvent) {
-        self.status(|status| match happening {
-            WatchEvent::Waiting { .. } => status.trouble = Some(Obstacle::Waiting),
-            WatchEvent::Unsettled { .. } => status.trouble = Some(Obstacle::Unsettled),
-            WatchEvent::Shown { site, took, .. } => {
-                let number = |severity| {
-                    site.problems
-                        .iter()
-                        .filter(|problem| problem.severity == severity)
-                        .count()
-                };
-                status.files = Some(site.site.files);
-                status.prepared = Some((Instant::now(), *took));
-                (status.errors, status.warnings) = (number(Severity::Error), number(Severity::Warning));
-                status.trouble = status.trouble.filter(|trouble| *trouble == Obstacle::Build);
-            }
-            WatchEvent::Unchanged { .. } => {
-                status.trouble = status.trouble.filter(|trouble| *trouble == Obstacle::Build);
-            }
-            WatchEvent::Failed { .. } | WatchEvent::Blind { .. } => status.trouble = Some(Obstacle::Site),
-            WatchEvent::BuildBegan => status.building = Some(Instant::now()),
-            WatchEvent::BuildPrinted { .. } => {}
-            WatchEvent::BuildEnded { status: ended, .. } => {
-                status.building = None;
-                status.trouble = match status.trouble {
-                    _ if !ended.success() => Some(Obstacle::Build),
-                    Some(Obstacle::Build) => None,
-                    other => other,
-                };
-            }
-            WatchEvent::BuildFailed { .. } => (status.building, status.trouble) = (None, Some(Obstacle::Build)),
-        });
-    }
-
     fn shown(&self, site: &Snapshot, changed: &Gist, took: Duration) {
-        let url = front(&self.origin, site);
-        let is_first = changed.first.is_none();
-        self.print(
-            &json::Watched {
-                url: Some(url.clone()),
-                files: Some(site.site.files),
-                changed: (!is_first).then_some(changed.files),
-                root: Some(site.site.root),
-                seconds: Some(took.as_secs_f64()),
-                problems: Some(site.problems.clone()),
-                ..of("ready")
-            },
-            || match &changed.first {
-                None => format!("ready: {url}  ({} in {})", count(site.site.files, "file"), brief(took)),
-                Some(first) => {
-                    let more = match changed.files - 1 {
-                        0 => String::new(),
-                        more => format!(" and {}", count(more as u64, "more file")),
-                    };
-                    format!("rebuilt: {}{more}  ({})", printable(first), brief(took))
-                }
-            },
-        );
-        self.name(site);
+        self.preview.tell(News::Prepared { took });
+        self.status(|status| {
+            status.files = Some(site.site.files);
+            status.prepared = Some((Instant::now(), took));
+            status.errors = problems::number(&site.problems, Severity::Error);
+            status.warnings = problems::number(&site.problems, Severity::Warning);
+            status.forget_trouble_of_export();
+        });
+        let (url, files) = (front(&self.origin, site), site.site.files);
+        let text = match &changed.first {
+            None => format!("ready: {url}  ({} in {})", count(files, "file"), brief(took)),
+            Some(first) => {
+                let more = match changed.files - 1 {
+                    0 => String::new(),
+                    more => format!(" and {}", count(more as u64, "more file")),
+                };
+                format!("rebuilt: {}{more}  ({})", printable(first), brief(took))
+            }
+        };
+        let value = Watched::Ready {
+            url: url.clone(),
+            files,
+            changed: changed.first.is_some().then_some(changed.files),
+            root: site.site.root,
+            seconds: took.as_secs_f64(),
+            problems: site.problems.clone(),
+        };
+        self.print(&value, text);
+        self.report_findings(site);
         if self.opens.swap(false, Ordering::Relaxed) {
             self.open_at(url);
         }
     }
 
-    /// Returns what to send to open pages about an event.
-    fn news(happening: &WatchEvent) -> Option<News> {
-        let trouble = |message: String, hint: &str| Trouble {
-            message,
-            hint: hint.to_owned(),
-        };
-        Some(match happening {
-            WatchEvent::Waiting { .. } | WatchEvent::Unchanged { .. } | WatchEvent::Unsettled { .. } => return None,
-            WatchEvent::Shown { took, .. } => News::Prepared { took: *took },
-            WatchEvent::Failed { error } => News::Failed(trouble(error.to_string(), &hints::of_site(error))),
-            WatchEvent::Blind { error } => News::Failed(trouble(error.to_string(), &hints::of_watch(error))),
-            WatchEvent::BuildBegan => News::BuildBegan,
-            WatchEvent::BuildPrinted { line } => News::BuildPrinted(plain(line)),
-            WatchEvent::BuildEnded { status, took } => News::BuildEnded {
-                took: *took,
-                trouble: (!status.success()).then(|| trouble(broken(*status, *took), BUILD_HINT)),
-            },
-            WatchEvent::BuildFailed { error } => News::BuildEnded {
-                took: Duration::ZERO,
-                trouble: Some(trouble(unstarted(error), UNSTARTED_HINT)),
-            },
-        })
-    }
-
-    fn print(&self, value: &json::Watched, text: impl FnOnce() -> String) {
+    fn print(&self, value: &Watched, text: String) {
         // If the reader of the output has exited, the preview goes on, because the browser may still be open.
-        let _ = self.progress.aside(|| self.screen.event(value, text));
+        let _ = self.progress.aside(|| self.screen.event(value, || text));
     }
 
-    fn failed_with(&self, failure: &Failure) {
-        self.failed(failure.code(), failure.to_string(), &hints::hint(failure, &self.global));
-    }
-
-    fn failed(&self, code: &str, message: String, hint: &str) {
-        let text = format!("failed: {message}\n  {hint}");
-        let value = json::Watched {
-            error: Some(json::FailedBody {
-                code: code.to_owned(),
-                message,
-                hint: hint.to_owned(),
-                ..json::FailedBody::default()
-            }),
-            ..of("failed")
+    /// Reports that the export can't be shown.
+    fn failed(&self, failure: &Failure) {
+        let trouble = Trouble {
+            message: failure.to_string(),
+            hint: hints::hint(failure, &self.global),
         };
-        self.print(&value, || text);
+        self.preview.tell(News::Failed(trouble.clone()));
+        self.status(|status| status.trouble = Some(Obstacle::Site));
+        self.print_failure(failure.code(), trouble);
     }
 
-    fn printed(&self, line: &str) {
-        let line = plain(line);
-        if self.screen.json {
-            let value = json::Watched {
-                line: Some(line),
-                ..of("output")
-            };
-            self.print(&value, String::new);
-        } else {
-            self.progress.say("build", &line);
-        }
+    /// Reports that the site's own build failed.
+    fn build_failed(&self, took: Duration, message: String, hint: &str) {
+        let hint = hint.to_owned();
+        let trouble = Trouble { message, hint };
+        self.preview.tell(News::BuildEnded {
+            took,
+            trouble: Some(trouble.clone()),
+        });
+        self.status(|status| (status.building, status.trouble) = (None, Some(Obstacle::Build)));
+        self.print_failure("build", trouble);
+    }
+
+    fn print_failure(&self, code: &str, Trouble { message, hint }: Trouble) {
+        let text = format!("failed: {message}\n  {hint}");
+        let error = FailedBody {
+            code: code.to_owned(),
+            message,
+            hint,
+            ..FailedBody::default()
+        };
+        self.print(&Watched::Failed { error }, text);
     }
 
     /// Reports the findings of the checks that are new.
-    fn name(&self, site: &Snapshot) {
+    fn report_findings(&self, site: &Snapshot) {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *found, site.problems.clone());
         drop(found);
         // Both lists are sorted.
         let is_in = |all: &[Problem], problem: &Problem| all.binary_search(problem).is_ok();
-        let new: Vec<&Problem> = site
-            .problems
-            .iter()
-            .filter(|problem| !is_in(&before, problem))
-            .collect();
+        let new = site.problems.iter().filter(|problem| !is_in(&before, problem));
+        let new: Vec<&Problem> = new.collect();
         let fixed = before.iter().filter(|problem| !is_in(&site.problems, problem)).count();
         if fixed > 0 {
             self.say("fixed", &count(fixed as u64, "finding"));
@@ -343,8 +268,8 @@ impl WatchOutput {
         for problem in new.iter().take(SHOWN_FINDINGS) {
             self.say(problem.severity.name(), &problems::line(problem));
         }
-        if let Some(more) = new.len().checked_sub(SHOWN_FINDINGS).filter(|more| *more > 0) {
-            let check = crate::cli::args::again(&self.global, "check");
+        if new.len() > SHOWN_FINDINGS {
+            let (more, check) = (new.len() - SHOWN_FINDINGS, again(&self.global, "check"));
             self.say("note", &format!("and {more} more: `{check}` lists them all"));
         }
     }

@@ -58,7 +58,7 @@ fn words((id, shown): &(&str, &str)) -> (String, String) {
 
 /// Whether a file has the name of a secret, so that it must be read whatever its content.
 pub(super) fn is_named_like_one(path: &str) -> bool {
-    names::of(path).is_some()
+    names::rule_of(path).is_some()
 }
 
 /// How many bytes at the start of a file are searched for a zero byte, which shows that the file is not a text.
@@ -66,15 +66,8 @@ const LOOK: usize = 1024;
 
 /// Finds secrets in the bytes of a file.
 pub(super) fn search(path: &str, bytes: &[u8], hits: &mut Vec<Hit>) {
-    let named = names::of(path).filter(|id| !names::is_harmless(id, bytes));
-    if let Some(id) = named {
-        hits.push(Hit {
-            check: NAME.into(),
-            line: None,
-            rule: id.to_owned(),
-            shown: String::new(),
-        });
-    }
+    let named = names::rule_of(path).filter(|id| !names::is_harmless(id, bytes));
+    hits.extend(named.map(|id| Hit::of_file(NAME, id)));
     if bytes[..bytes.len().min(LOOK)].contains(&0) {
         return;
     }

@@ -21,7 +21,7 @@ pub(super) fn what(id: &str) -> Option<&'static str> {
 }
 
 /// Returns the rule for a file's name.
-pub(super) fn of(path: &str) -> Option<&'static str> {
+pub(super) fn rule_of(path: &str) -> Option<&'static str> {
     // The names of Next.js's own files come from pages: for example, the data of a page about credentials.
     if path.starts_with("_next/") {
         return None;
@@ -70,7 +70,7 @@ mod tests {
             ("config/credentials.json", CREDENTIALS),
             ("terraform.tfstate", CREDENTIALS),
         ] {
-            assert_eq!(of(path), Some(id), "{path}");
+            assert_eq!(rule_of(path), Some(id), "{path}");
             assert!(what(id).is_some());
         }
     }
@@ -88,7 +88,7 @@ mod tests {
             "keyboard.js",
             "monkey",
         ] {
-            assert_eq!(of(path), None, "{path}");
+            assert_eq!(rule_of(path), None, "{path}");
         }
     }
 

@@ -133,16 +133,22 @@ impl<'ast> Visit<'ast> for Source {
 
     fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
         self.methods.push(call.method.to_string());
+        self.moves_current |= call.method == "rename" && call.args.last().is_some_and(is_current);
         visit::visit_expr_method_call(self, call);
     }
 
-    fn visit_field_value(&mut self, field: &'ast syn::FieldValue) {
-        if matches!(&field.member, syn::Member::Named(name) if name == "to")
-            && let syn::Expr::Path(value) = receiver(&field.expr)
-            && value.path.segments.last().is_some_and(|last| last.ident == "CURRENT")
+    fn visit_expr_call(&mut self, call: &'ast syn::ExprCall) {
+        if let syn::Expr::Path(function) = &*call.func
+            && function.path.segments.last().is_some_and(|last| last.ident == "rename")
         {
-            self.moves_current = true;
+            self.moves_current |= call.args.last().is_some_and(is_current);
         }
+        visit::visit_expr_call(self, call);
+    }
+
+    fn visit_field_value(&mut self, field: &'ast syn::FieldValue) {
+        let is_to = matches!(&field.member, syn::Member::Named(name) if name == "to");
+        self.moves_current |= is_to && is_current(&field.expr);
         visit::visit_field_value(self, field);
     }
 
@@ -158,6 +164,14 @@ impl<'ast> Visit<'ast> for Source {
         paths_in(call.tokens.clone(), &mut self.written);
         visit::visit_macro(self, call);
     }
+}
+
+/// Whether an expression begins with the name of `current`.
+fn is_current(expression: &syn::Expr) -> bool {
+    let syn::Expr::Path(value) = receiver(expression) else {
+        return false;
+    };
+    value.path.segments.last().is_some_and(|last| last.ident == "CURRENT")
 }
 
 /// The expression at the start of a chain of method calls.

@@ -14,7 +14,7 @@ use syntax_publish::store::open;
 use syntax_publish::store::prune;
 use syntax_publish::store::publish::{Job, publish};
 use syntax_publish::store::releases;
-use syntax_publish::store::repair;
+use syntax_publish::store::repair::{self, Repair};
 use syntax_publish::store::rollback::{self, Destination};
 use syntax_publish::store::session::Session;
 use syntax_publish::store::signing::Signing;
@@ -334,16 +334,19 @@ async fn run_all(place: &Place, lying: &Lying) -> Vec<&'static str> {
                 signing: Signing::default(),
             };
             let (site, source) = (place.site(), place.source());
-            note(
-                "repair",
-                repair::mend(&new(), &site, &source, verified, &how, &Silent)
-                    .await
-                    .err(),
-            );
-            note(
-                "repair from the host",
-                repair::mend_from_host(&new(), verified, &how, &Silent).await.err(),
-            );
+            let session = new();
+            let repair = Repair {
+                session: &session,
+                options: &how,
+                observer: &Silent,
+            };
+            note("repair", repair.from_export(verified, &site, &source).await.err());
+            let session = new();
+            let repair = Repair {
+                session: &session,
+                ..repair
+            };
+            note("repair from the host", repair.from_host(verified).await.err());
         }
         note("verify", verified.err());
         let back = releases::steps_back(&new(), &live, 1).await;

@@ -1,17 +1,18 @@
-//! Why one attempt to publish did not end in a release, and what to do next: try again, connect again, or give up.
-//! Pure.
+//! Why one attempt to change a store did not end in that change, and what to do next: try again, connect again, or give
+//! up. Pure.
 
 use crate::host::HostError;
+use crate::site::source::SourceError;
 use crate::store::Error;
 use crate::store::LockError;
 use crate::store::StoreError;
-use crate::store::sync::SyncError;
 
 /// Why one attempt did not end in a release.
-pub(super) enum AttemptError {
-    /// The publish has failed for good.
+#[derive(Debug)]
+pub enum AttemptError {
+    /// The run has failed for good.
     Failed(Error),
-    /// The store changed: plan again.
+    /// What the plan was made from has changed on the host: plan again.
     Replan(String),
     /// Other runs were faster: plan again, for as long as this run may wait for others.
     Contention(String),
@@ -19,20 +20,18 @@ pub(super) enum AttemptError {
     Lost(HostError),
 }
 
-impl From<SyncError> for AttemptError {
-    fn from(error: SyncError) -> Self {
+impl From<StoreError> for AttemptError {
+    fn from(error: StoreError) -> Self {
         match error {
-            SyncError::Store(StoreError::Host(error @ HostError::Lost { .. })) => Self::Lost(error),
-            SyncError::Store(error) => Self::Failed(error.into()),
-            SyncError::Source(error) => Self::Failed(error.into()),
-            SyncError::Replan(reason) => Self::Replan(reason),
+            StoreError::Host(lost @ HostError::Lost { .. }) => Self::Lost(lost),
+            error => Self::Failed(error.into()),
         }
     }
 }
 
-impl From<StoreError> for AttemptError {
-    fn from(error: StoreError) -> Self {
-        SyncError::from(error).into()
+impl From<SourceError> for AttemptError {
+    fn from(error: SourceError) -> Self {
+        Self::Failed(error.into())
     }
 }
 
