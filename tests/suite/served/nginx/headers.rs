@@ -200,7 +200,7 @@ fn each_line_of_a_real_file_works_or_is_refused_with_a_reason() {
 
     let docroot = Docroot::new().with(PAGES);
     let (nginx, headers) = serve(&docroot, "", rules.clone());
-    let is_bad = |line: usize| bad.iter().any(|bad| bad.place.line as usize == line);
+    let is_bad = |line: u32| bad.iter().any(|bad| bad.place.line == line);
     let mut worked = 0;
     let mut current: Option<(String, Response)> = None;
     for (number, line) in (1..).zip(text.lines()).filter(|(number, _)| !is_bad(*number)) {
