@@ -18,8 +18,8 @@ use crate::rules::headers;
 /// The longest word that nginx reads is a little longer.
 const LONGEST_WORD: usize = 4000;
 
-/// The header that asks search engines to leave a page out, and its value.
-const NOINDEX: (&str, &str) = ("X-Robots-Tag", "noindex");
+/// So many header lines need no remark.
+const FEW_LINES: usize = 10;
 
 /// Prints headers as `add_header` directives.
 pub(super) fn added<'a>(headers: impl Iterator<Item = (&'a str, impl AsRef<str>)>) -> String {
@@ -40,6 +40,17 @@ impl Site<'_> {
         let hsts = self.vhost.hsts.filter(|_| self.vhost.tls);
         let hsts = hsts.map(|seconds| (headers::HSTS, format!("max-age={seconds}")));
         fixed.into_iter().chain(hsts).collect()
+    }
+
+    /// What nginx may say of many variables.
+    pub(super) fn hash_remark(&self) -> &'static str {
+        if self.vhost.rules.headers.lines(&[]).len() <= FEW_LINES {
+            return "";
+        }
+        "#\n\
+         # For many headers of a site nginx may warn `could not build optimal variables_hash`. It works all the same; to end\n\
+         # the warning, put this line into the http block of nginx.conf:\n\
+         #     variables_hash_bucket_size 128;\n"
     }
 
     /// The maps of the site's own headers.
@@ -123,7 +134,7 @@ impl Site<'_> {
             let _ = writeln!(text, "add_header {} {variable} always;", line.name);
         }
         if self.vhost.noindex {
-            text += &added(std::iter::once(NOINDEX));
+            text += &added(std::iter::once(headers::NOINDEX));
         }
         if !lines.is_empty() {
             let _ = write!(

@@ -187,6 +187,7 @@ impl Site<'_> {
                 # block of nginx.conf:\n\
                 #     server_names_hash_bucket_size 128;\n";
         }
+        text += self.hash_remark();
         if self.vhost.brotli {
             text += "#\n\
                 # brotli_static needs the module ngx_http_brotli_static_module (Debian:\n\

@@ -20,6 +20,7 @@ fn headers(server: SocketAddr, method: &str, target: &str, sent: &[(&str, &str)]
         "etag",
         "last-modified",
         "content-length",
+        "content-type",
     ];
     let mut headers = vec![("status".to_owned(), answer.status.to_string())];
     headers.extend(
@@ -176,8 +177,8 @@ fn a_file_beside_the_site_manifest_counts_and_a_bad_line_stops_the_publish() {
     write(&project.dir.join("out/_headers"), "/a\n");
     let ran = project.run(&["publish"]).expect_code(3);
     for line in [
-        "_headers:1: this line has no headers below it; each address needs its own",
-        "_headers:3: this line sets Cache-Control, but the vhost decides for each file how long it may be kept",
+        "this line has no headers below it; each address needs its own",
+        "this line sets Cache-Control, but the vhost decides for each file how long it may be kept",
     ] {
         assert!(ran.stderr.contains(line), "{}", ran.stderr);
     }
