@@ -169,7 +169,7 @@ fn every_name_and_value_comes_out_as_it_was_written() {
             file: FILE.to_owned(),
             line: 1,
         };
-        let mut rule = HeaderRule::new(place, &format!("/{number}")).unwrap();
+        let mut rule = HeaderRule::new(place, &format!("/n{number}")).unwrap();
         // nginx drops no name, but a client could take these for the end of the answer.
         let name = format!("X-{name}");
         if rule.set(&name, value.trim()).is_ok() {
@@ -182,7 +182,7 @@ fn every_name_and_value_comes_out_as_it_was_written() {
     let (nginx, _) = serve(&docroot, "", rules);
     let plain = Request::get("/none").send(nginx.address()).headers.len();
     for (number, name, value) in written {
-        let answer = Request::get(format!("/{number}")).send(nginx.address());
+        let answer = Request::get(format!("/n{number}")).send(nginx.address());
         assert_eq!(answer.all(&name), [value], "{name}");
         assert_eq!(answer.headers.len(), plain + 1, "{name}: {value}");
     }
@@ -235,7 +235,7 @@ fn each_line_of_a_real_file_works_or_is_refused_with_a_reason() {
     let is_bad = |line: u32| bad.iter().any(|bad| bad.place.line == line);
     let mut worked = 0;
     let mut current: Option<(String, Response)> = None;
-    for (number, line) in (1..).zip(text.lines()).filter(|(number, _)| !is_bad(*number)) {
+    for (number, line) in (1..).zip(text.lines()) {
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
@@ -249,7 +249,9 @@ fn each_line_of_a_real_file_works_or_is_refused_with_a_reason() {
             continue;
         }
         // The headers of an address that was refused are not in force.
-        let Some((target, answer)) = &current else { continue };
+        let Some((target, answer)) = current.as_ref().filter(|_| !is_bad(number)) else {
+            continue;
+        };
         let (name, value) = match line.trim().strip_prefix('!') {
             Some(name) => (name.trim(), None),
             None => {
@@ -267,7 +269,7 @@ fn each_line_of_a_real_file_works_or_is_refused_with_a_reason() {
         }
         worked += 1;
     }
-    assert!(worked > 80, "{worked}");
+    assert!(worked > 60, "{worked}");
 }
 
 #[test]
