@@ -67,8 +67,10 @@ pub fn preferred<'l>(languages: &'l [String], accepted: &str) -> Option<&'l Stri
     let wanted = accepted
         .split(',')
         .map(|part| part.split(';').next().unwrap_or_default().trim());
-    let found = wanted.filter_map(|tag| best(languages, tag)).next();
-    found.or_else(|| languages.first())
+    let mut wanted = wanted;
+    wanted
+        .find_map(|tag| best(languages, tag))
+        .or_else(|| languages.first())
 }
 
 /// The site's language for a tag: the tag itself, or the longest language that it starts with.

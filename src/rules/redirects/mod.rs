@@ -16,11 +16,10 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
-use percent_encoding::percent_decode_str;
-
 pub use self::parse::{BadLine, DEFAULT_STATUS, parse};
 use self::pattern::{Pattern, Target};
 use crate::model::redirect::{self, BadLocation, Redirect, Status};
+use crate::next::url;
 
 /// The file with redirects, in the export or next to the site manifest.
 pub const FILE: &str = "_redirects";
@@ -319,7 +318,7 @@ fn other_form(address: &str) -> Option<String> {
 
 /// A percent-encoded address, decoded; `None` if it is not UTF-8 or has an encoded slash or NUL.
 fn decoded(address: &str) -> Option<String> {
-    let text = percent_decode_str(address).decode_utf8().ok()?;
+    let text = url::decoded(address)?;
     let is_same = text.matches('/').count() == address.matches('/').count() && !text.contains('\0');
-    is_same.then(|| text.into_owned())
+    is_same.then_some(text)
 }

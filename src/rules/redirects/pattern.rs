@@ -8,8 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use percent_encoding::percent_decode_str;
-
+use crate::next::url;
 use crate::rules::address::{DISGUISES, HARMLESS};
 
 /// The name of what a splat matches.
@@ -298,7 +297,7 @@ fn is_name(text: &str) -> bool {
 
 /// A segment in its canonical spelling: what a `Location` may contain as it is, anything else percent-encoded.
 pub(super) fn spell(segment: &str) -> Result<String, String> {
-    let Ok(plain) = percent_decode_str(segment).decode_utf8() else {
+    let Some(plain) = url::decoded(segment) else {
         return Err("has an address that is not UTF-8".to_owned());
     };
     if plain.contains(['/', '\\']) || plain.chars().any(crate::model::path::is_unprintable) {

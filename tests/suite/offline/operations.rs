@@ -556,6 +556,7 @@ fn unchanged_publish_asks_and_leaves() {
       lstat manifests
       lstat releases
       lstat immutable
+      lstat moved
       lstat work
       lstat stale
       lstat lock
@@ -614,6 +615,7 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       lstat manifests
       lstat releases
       lstat immutable
+      lstat moved
       lstat work
       lstat stale
       lstat lock

@@ -34,7 +34,6 @@ const PURE: [&str; 33] = [
     "config/template.rs",
     "host/op.rs",
     "host/why.rs",
-    "live/address.rs",
     "live/cdn.rs",
     "live/curl.rs",
     "live/doctor/access.rs",
