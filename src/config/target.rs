@@ -11,7 +11,7 @@ use super::host_key::HostKey;
 use super::section::{Expect, Refusal, Section, expect, one_of, owned_if, quoted, which, whole};
 use super::url::is_ipv6_like;
 use super::values::{is_name, local_path};
-use crate::rules::nginx::{Version, is_file};
+use crate::rules::nginx::{Access, Version, is_file};
 
 /// The name of the target that exists without a table.
 pub(super) const EMBEDDED: &str = "local";
@@ -25,10 +25,8 @@ pub struct Target {
     pub nginx_root: Option<String>,
     /// The version of nginx on the host.
     pub nginx_version: Option<Version>,
-    /// Whether search engines are asked to leave the site out.
-    pub noindex: bool,
-    /// The file on the host with the names and passwords that visitors need.
-    pub basic_auth: Option<String>,
+    /// Who is to see the site.
+    pub access: Access,
 }
 
 /// The kind of a target.
@@ -81,8 +79,7 @@ impl Target {
             },
             nginx_root: None,
             nginx_version: None,
-            noindex: false,
-            basic_auth: None,
+            access: Access::default(),
         }
     }
 }
@@ -140,21 +137,19 @@ pub(super) fn read(targets: Option<&Section<'_>>) -> (BTreeMap<String, Target>, 
         let nginx_version = section.read_text("nginx-version", NGINX_VERSION, |text| {
             text.parse().or_else(|_| which("is not a version of nginx"))
         });
-        let noindex = section.read_bool("noindex", "true").unwrap_or_default();
-        let basic_auth = section.read_text("basic-auth", BASIC_AUTH, |text| {
-            if is_file(text) {
-                Ok(text.to_owned())
-            } else {
-                which("is not absolute, or holds a character that nginx reads as something else")
-            }
-        });
+        let access = Access {
+            noindex: section.read_bool("noindex", "true").unwrap_or_default(),
+            basic_auth: section.read_text("basic-auth", BASIC_AUTH, |text| {
+                let reason = "is not absolute, or holds a character that nginx reads as something else";
+                owned_if(is_file(text), text, reason)
+            }),
+        };
         if let Some(kind) = read_one(&section) {
             let target = Target {
                 kind,
                 nginx_root,
                 nginx_version,
-                noindex,
-                basic_auth,
+                access,
             };
             read.insert(name.clone(), target);
         }

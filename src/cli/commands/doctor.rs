@@ -42,8 +42,8 @@ impl Run {
             printed: Printed {
                 hsts: workplace.config.nginx.hsts.map(|hsts| hsts.as_secs()),
                 headers: is_read.then_some(rules.headers),
-                noindex: workplace.target.noindex,
-                has_password: workplace.target.basic_auth.is_some(),
+                noindex: workplace.target.access.noindex,
+                has_password: workplace.target.access.basic_auth.is_some(),
             },
             session: session_with(workplace)?,
             above: above(workplace).as_ref().map(session_with).transpose()?,

@@ -107,9 +107,12 @@ pub(super) fn site_checks(replies: &Replies, known: SiteFacts<'_>) -> [Outcome; 
         CheckResult::NotAsked if marker_of(replies).is_none() => "it can't be seen whether this site's vhost answers",
         _ => {
             let is_locked = known.printed.has_password && page.status == 401;
-            let behind_password = |outcome| match is_locked {
-                true => not_asked("visitors need a password, and none is known here"),
-                false => outcome,
+            let behind_password = |outcome| {
+                if is_locked {
+                    not_asked("visitors need a password, and none is known here")
+                } else {
+                    outcome
+                }
             };
             let brotli = encoding("br", &replies.brotli, known.front.map(|front| front.brotli));
             let gzip = encoding("gzip", &replies.gzip, known.front.map(|front| front.gzip));

@@ -133,7 +133,7 @@ impl Site<'_> {
             let variable = self.variable(&numbered(number));
             let _ = writeln!(text, "add_header {} {variable} always;", line.name);
         }
-        if self.vhost.noindex {
+        if self.vhost.access.noindex {
             text += &added(std::iter::once(headers::NOINDEX));
         }
         if !lines.is_empty() {
@@ -166,7 +166,7 @@ impl Site<'_> {
 
     /// The question for a name and a password.
     pub(super) fn password(&self) -> String {
-        self.vhost.basic_auth.as_ref().map_or_else(String::new, |path| {
+        self.vhost.access.basic_auth.as_ref().map_or_else(String::new, |path| {
             format!(
                 "\n# Files need a name and a password (`basic-auth` of the target). Redirects and the marker don't.\n\
                  auth_basic \"{}\";\n\

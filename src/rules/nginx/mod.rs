@@ -67,10 +67,8 @@ pub struct Vhost {
     pub hsts: Option<u64>,
     /// Files on the host that the server block includes.
     pub include: Option<String>,
-    /// Whether search engines are asked to leave the whole site out.
-    pub noindex: bool,
-    /// The file on the host with the names and passwords that visitors need; `None` if they need none.
-    pub basic_auth: Option<String>,
+    /// Who is to see the site.
+    pub access: Access,
     /// Whether the vhost speaks TLS, with the certificate at the path that certbot uses.
     pub tls: bool,
     /// Whether the host's nginx has the module that serves `.br` files.
@@ -79,6 +77,15 @@ pub struct Vhost {
     pub version: Version,
     /// What requests get.
     pub rules: Rules,
+}
+
+/// Who is to see a site: by default everyone, and search engines may list it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Whether search engines are asked to leave the whole site out.
+    pub noindex: bool,
+    /// The file on the host with the names and passwords that visitors need; `None` if they need none.
+    pub basic_auth: Option<String>,
 }
 
 /// Prints the vhost.
@@ -110,7 +117,7 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
     if let Some(path) = vhost.include.as_ref().filter(|path| !is_includable(path)) {
         return Err(VhostError::Include { path: path.clone() });
     }
-    if let Some(path) = vhost.basic_auth.as_ref().filter(|path| !values::is_file(path)) {
+    if let Some(path) = vhost.access.basic_auth.as_ref().filter(|path| !values::is_file(path)) {
         return Err(VhostError::BasicAuth { path: path.clone() });
     }
     let mut text = site.preamble();

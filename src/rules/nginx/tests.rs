@@ -14,8 +14,7 @@ fn vhost() -> Vhost {
         ipv6: true,
         hsts: Some(31_536_000),
         include: None,
-        noindex: false,
-        basic_auth: None,
+        access: Access::default(),
         tls: true,
         brotli: true,
         version: Version::default(),
@@ -534,15 +533,16 @@ fn without_header_rules_nothing_speaks_of_them() {
 
 #[test]
 fn rules_that_nginx_could_not_read_are_refused() {
-    let all: String = (0..40)
-        .map(|number| format!("/:{}/*\n  ! X-A\n  X-A: {number}\n", "a".repeat(90)))
-        .collect();
-    assert!(render(&with_headers(&all)).is_ok());
-    let long = "%C3%A9".repeat(80);
-    let all: String = (0..9)
-        .map(|number| format!("/*{long}\n  ! X-A\n  X-A: {number}\n"))
-        .collect();
-    let error = render(&with_headers(&all)).unwrap_err();
+    let replaced = |path: &str, count: usize| -> String {
+        let rules: Vec<String> = (0..count)
+            .map(|number| format!("{path}\n  ! X-A\n  X-A: {number}\n"))
+            .collect();
+        rules.concat()
+    };
+    let path = format!("/:{}/*", "a".repeat(90));
+    assert!(render(&with_headers(&replaced(&path, 40))).is_ok());
+    let long = format!("/*{}", "%C3%A9".repeat(80));
+    let error = render(&with_headers(&replaced(&long, 9))).unwrap_err();
     assert!(
         matches!(&error, VhostError::Headers { line: 1, name, .. } if name == "X-A"),
         "{error}"
@@ -552,8 +552,10 @@ fn rules_that_nginx_could_not_read_are_refused() {
 #[test]
 fn a_staging_site_is_hidden_and_needs_a_password() {
     let staging = Vhost {
-        noindex: true,
-        basic_auth: Some("/etc/nginx/staging.htpasswd".to_owned()),
+        access: Access {
+            noindex: true,
+            basic_auth: Some("/etc/nginx/staging.htpasswd".to_owned()),
+        },
         ..vhost()
     };
     assert_eq!(count(&staging, "\n    add_header X-Robots-Tag noindex always;\n"), 1);
@@ -564,7 +566,10 @@ fn a_staging_site_is_hidden_and_needs_a_password() {
     );
     for bad in ["staging.htpasswd", "/etc/a;b", "/a b", "off"] {
         let bad = Vhost {
-            basic_auth: Some(bad.to_owned()),
+            access: Access {
+                basic_auth: Some(bad.to_owned()),
+                ..Access::default()
+            },
             ..vhost()
         };
         assert!(matches!(render(&bad), Err(VhostError::BasicAuth { .. })));

@@ -7,7 +7,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use syntax_publish::rules::custom_headers::{FILE, HeaderRule, parse};
 use syntax_publish::rules::headers::SECURITY;
-use syntax_publish::rules::nginx::{PageForm, Vhost, render};
+use syntax_publish::rules::nginx::{Access, PageForm, Vhost, render};
 use syntax_publish::rules::redirects::{BadLine, Place};
 use syntax_publish::rules::{Address, CustomHeaders};
 
@@ -278,8 +278,10 @@ fn a_staging_site_asks_for_a_password_and_is_left_out_by_search_engines() {
     let passwords = docroot.path().join("passwords");
     fs::write(&passwords, "reader:{PLAIN}let-me-in\n").unwrap();
     let vhost = Vhost {
-        noindex: true,
-        basic_auth: Some(passwords.to_str().unwrap().to_owned()),
+        access: Access {
+            noindex: true,
+            basic_auth: Some(passwords.to_str().unwrap().to_owned()),
+        },
         ..docroot.vhost(PageForm::Flat)
     };
     let nginx = Nginx::start(&render(&vhost).unwrap());

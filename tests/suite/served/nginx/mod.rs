@@ -14,7 +14,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use syntax_publish::model::cache::Classes;
-use syntax_publish::rules::nginx::{PageForm, Version, Vhost, render};
+use syntax_publish::rules::nginx::{Access, PageForm, Version, Vhost, render};
 use syntax_publish::rules::{OwnTypes, Rules};
 use tempfile::TempDir;
 
@@ -103,8 +103,7 @@ impl Docroot {
             ipv6: true,
             hsts: Some(31_536_000),
             include: None,
-            noindex: false,
-            basic_auth: None,
+            access: Access::default(),
             tls: false,
             brotli: true,
             version: Version::new(1, 22, 0),
