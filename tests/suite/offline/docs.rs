@@ -160,6 +160,12 @@ fn reference_has_every_key_of_the_site_manifest() {
             }
             continue;
         }
+        // Files, and lists of tables.
+        if ["headers", "redirects"].contains(&&**table) {
+            let heading = format!("### `_{table}` and `[[{table}]]`");
+            assert_mentions(section(manifest, &heading), known(&format!("[[{table}]]")), &heading);
+            continue;
+        }
         let heading = format!("### `[{table}]`");
         // The keys of this table are globs.
         if table == "types" {
