@@ -289,9 +289,15 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         what: "a file of another host",
-        plant: |out| new_file(out, "_redirects", "/a /b 301"),
+        plant: |out| new_file(out, "vercel.json", "{}"),
         check: "stray",
         severity: "warning",
+    },
+    Fault {
+        what: "a header that can't be set",
+        plant: |out| Place(new_file(out, "_headers", "/*\n  Cache-Control: no-cache\n").0, Some(2)),
+        check: "headers",
+        severity: "error",
     },
     Fault {
         what: "a part of a payload in a folder, as some versions write it on Windows",
