@@ -520,6 +520,20 @@ fn headers_of_the_site_are_maps_of_the_requested_address() {
 }
 
 #[test]
+fn the_variables_of_headers_have_names_that_fit_nginx() {
+    let long = Vhost {
+        server_name: format!("{}.example.com", "a".repeat(60)),
+        ..with_headers("/a\n  X-A: $b\n")
+    };
+    let text = render(&long).unwrap();
+    let names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    for end in ["_dollar", "_asked", "_first", "_h1"] {
+        let name = names.clone().find(|name| name.ends_with(end)).unwrap();
+        assert!(name.len() <= 46, "{name}");
+    }
+}
+
+#[test]
 fn without_header_rules_nothing_speaks_of_them() {
     for part in ["_asked", "geo $", "X-Robots-Tag", "auth_basic"] {
         assert_eq!(count(&vhost(), part), 0, "{part}");

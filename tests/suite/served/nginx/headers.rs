@@ -252,12 +252,11 @@ fn each_line_of_a_real_file_works_or_is_refused_with_a_reason() {
         let Some((target, answer)) = current.as_ref().filter(|_| !is_bad(number)) else {
             continue;
         };
-        let (name, value) = match line.trim().strip_prefix('!') {
-            Some(name) => (name.trim(), None),
-            None => {
-                let (name, value) = line.trim().split_once(':').unwrap();
-                (name.trim(), Some(value.trim()))
-            }
+        let (name, value) = if let Some(name) = line.trim().strip_prefix('!') {
+            (name.trim(), None)
+        } else {
+            let (name, value) = line.trim().split_once(':').unwrap();
+            (name.trim(), Some(value.trim()))
         };
         assert_eq!(answer.all(name), wanted(&headers, target, name), "line {number}");
         if let Some(value) = value {

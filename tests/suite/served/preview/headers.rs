@@ -87,7 +87,7 @@ fn both_servers_send_what_the_rules_say() {
         write(&export.path().join("_headers"), &rules);
         write(
             &export.path().join("_redirects"),
-            &format!("{base}/docs/old {base}/docs/a\n"),
+            format!("{base}/docs/old {base}/docs/a\n"),
         );
         let more = format!(
             "[next]\nbase-path = \"{base}\"\n[[headers]]\nfor = \"{base}/docs/a\"\nvalues = {{ X-All = false, X-Own = \"yes\" }}\n"
