@@ -51,6 +51,7 @@ pub fn vhost(workplace: &Workplace, options: Nginx, rules: Rules) -> Result<(Str
         ipv6: config.nginx.ipv6,
         hsts: config.nginx.hsts.map(|hsts| hsts.as_secs()),
         include: config.nginx.include.clone(),
+        access: target.access.clone(),
         tls,
         brotli: !options.without_brotli,
         version,

@@ -295,6 +295,8 @@ fn of_vhost(error: &VhostError) -> &'static str {
         VhostError::ServerName { .. } => "give the site a `url` in the site manifest, or a name that is a host's",
         VhostError::Docroot { .. } => "set `nginx-root` of the target to the docroot as nginx sees it",
         VhostError::Include { .. } => "set `include` in [nginx] to a path on the host",
+        VhostError::BasicAuth { .. } => "set `basic-auth` of the target to the path of the file on the host",
+        VhostError::Headers { .. } => "see `[[headers]]` in the reference: all rules that match an address apply",
         VhostError::BasePath { .. } => "set `base-path` in [next] to what `basePath` is in next.config",
         VhostError::Folder { .. } => "set `prefix` in [fingerprint] to the name of one folder, such as \"_assets\"",
         VhostError::DeploymentId { .. } => "build with a `deploymentId` of letters, digits, `-` and `_`",

@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use syntax_publish::config::{self, SiteConfig, Target, TargetKind};
 use syntax_publish::model::path::printable;
 use syntax_publish::model::release::Owner;
-use syntax_publish::rules::redirects;
+use syntax_publish::rules::{custom_headers, redirects};
 use syntax_publish::store::signing::{AllowedSigners, Signer, Signing};
 
 use super::args::Global;
@@ -52,16 +52,11 @@ impl Workplace {
         }
         let mut config = parsed.config;
         let base = folder_of(&file)?;
-        let redirects = base.join(redirects::FILE);
-        match std::fs::read_to_string(&redirects) {
-            Ok(text) => config.redirects.add_file(&text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => {
-                return Err(Failure::Unreadable {
-                    file: redirects,
-                    source,
-                });
-            }
+        if let Some(text) = read_if_there(&base.join(redirects::FILE))? {
+            config.redirects.add_file(&text);
+        }
+        if let Some(text) = read_if_there(&base.join(custom_headers::FILE))? {
+            config.headers.add_file(&text);
         }
         let target_name = global.target.clone().unwrap_or_else(|| config.publish.target.clone());
         let Some(target) = config.targets.get(&target_name).cloned() else {
@@ -160,6 +155,18 @@ impl Workplace {
             .or_else(|| variable("GITHUB_SHA"))
             .or_else(|| variable("CI_COMMIT_SHA"))
             .or_else(|| head(&self.base))
+    }
+}
+
+/// Reads a text file; `None` if there is none.
+fn read_if_there(file: &Path) -> Result<Option<String>, Failure> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Failure::Unreadable {
+            file: file.to_owned(),
+            source,
+        }),
     }
 }
 

@@ -20,7 +20,7 @@ pub enum Level {
 }
 
 /// Every check that has a level: its key and its default level.
-pub const CHECKS: [(&str, Level); 22] = [
+pub const CHECKS: [(&str, Level); 23] = [
     ("anchors", Level::Warn),
     ("builds", Level::Error),
     ("case", Level::Error),
@@ -28,6 +28,7 @@ pub const CHECKS: [(&str, Level); 22] = [
     ("depth", Level::Error),
     ("empty", Level::Error),
     ("encodings", Level::Error),
+    ("headers", Level::Error),
     ("immutable", Level::Error),
     ("index", Level::Warn),
     ("links", Level::Error),

@@ -13,6 +13,7 @@
 
 mod check;
 mod feature;
+mod headers;
 mod host_key;
 mod pattern;
 mod problem;
@@ -37,6 +38,7 @@ pub use check::{CHECKS, Check, KnownFindings, Level, Levels};
 pub use feature::{
     Cloudflare, Encode, Fingerprint, Next, Nginx, Notify, Origin, PurgeHook, Scope, Sign, Verify, Watch,
 };
+pub use headers::Headers;
 pub use host_key::HostKey;
 pub(crate) use pattern::ends_with_escape;
 pub use pattern::{Forbidden, PatternError};
@@ -57,7 +59,6 @@ pub const NOT_YET: &[&str] = &[
     "dictionary",
     "indexnow",
     "sitemap",
-    "headers",
     "budget",
     "channels",
     "check.encodings",
@@ -107,6 +108,8 @@ pub struct SiteConfig {
     pub types: OwnTypes,
     /// `[[redirects]]`, and those of a file next to the site manifest.
     pub redirects: Redirects,
+    /// `[[headers]]`, and those of a file next to the site manifest.
+    pub headers: Headers,
 }
 
 impl SiteConfig {
@@ -247,11 +250,11 @@ fn read(document: &DeTable<'_>, report: &ProblemList<'_>) -> SiteConfig {
         sign: top.read_table("sign"),
         types: top.open("types").as_ref().map(types).unwrap_or_default(),
         redirects: redirects::of_section(&top),
+        headers: headers::of_section(&top),
     };
     for table in ["csp", "dictionary", "indexnow", "sitemap", "budget", "channels"] {
         top.open(table);
     }
-    top.tables("headers");
     if !names.contains(&config.publish.target) {
         refuse_default_target(&top, &config.publish.target, &names);
     }

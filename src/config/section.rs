@@ -209,9 +209,14 @@ impl<'a> Section<'a> {
 
     /// Passes every entry of this table, whatever its name, to `take` as a name and a string.
     pub(super) fn each_text(&self, expect: Expect, mut take: impl FnMut(&str, &str) -> Result<(), Refusal>) {
+        self.each(expect, |name, value| take(name, text(value)?));
+    }
+
+    /// Passes every entry of this table, whatever its name, to `take`.
+    pub(super) fn each(&self, expect: Expect, mut take: impl FnMut(&str, &DeValue<'_>) -> Result<(), Refusal>) {
         for (name, value) in self.table {
             let name: &str = name.get_ref();
-            if let Err(refusal) = text(value.get_ref()).and_then(|text| take(name, text)) {
+            if let Err(refusal) = take(name, value.get_ref()) {
                 self.refuse(name, expect, &refusal, Found { verb: "is", value });
             }
         }

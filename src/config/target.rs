@@ -11,7 +11,7 @@ use super::host_key::HostKey;
 use super::section::{Expect, Refusal, Section, expect, one_of, owned_if, quoted, which, whole};
 use super::url::is_ipv6_like;
 use super::values::{is_name, local_path};
-use crate::rules::nginx::Version;
+use crate::rules::nginx::{Access, Version, is_file};
 
 /// The name of the target that exists without a table.
 pub(super) const EMBEDDED: &str = "local";
@@ -25,6 +25,8 @@ pub struct Target {
     pub nginx_root: Option<String>,
     /// The version of nginx on the host.
     pub nginx_version: Option<Version>,
+    /// Who is to see the site.
+    pub access: Access,
 }
 
 /// The kind of a target.
@@ -77,6 +79,7 @@ impl Target {
             },
             nginx_root: None,
             nginx_version: None,
+            access: Access::default(),
         }
     }
 }
@@ -104,6 +107,10 @@ const NGINX_ROOT: Expect = expect(
     r#""/srv/syntax/site""#,
 );
 const NGINX_VERSION: Expect = expect("what `nginx -v` says on the host", r#""1.22""#);
+const BASIC_AUTH: Expect = expect(
+    "an absolute path on the host: the file that `htpasswd` wrote",
+    r#""/etc/nginx/staging.htpasswd""#,
+);
 const SFTP_ONLY: [&str; 7] = [
     "host",
     "user",
@@ -130,11 +137,19 @@ pub(super) fn read(targets: Option<&Section<'_>>) -> (BTreeMap<String, Target>, 
         let nginx_version = section.read_text("nginx-version", NGINX_VERSION, |text| {
             text.parse().or_else(|_| which("is not a version of nginx"))
         });
+        let access = Access {
+            noindex: section.read_bool("noindex", "true").unwrap_or_default(),
+            basic_auth: section.read_text("basic-auth", BASIC_AUTH, |text| {
+                let reason = "is not absolute, or holds a character that nginx reads as something else";
+                owned_if(is_file(text), text, reason)
+            }),
+        };
         if let Some(kind) = read_one(&section) {
             let target = Target {
                 kind,
                 nginx_root,
                 nginx_version,
+                access,
             };
             read.insert(name.clone(), target);
         }

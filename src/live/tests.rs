@@ -26,6 +26,7 @@ fn rules(base_path: &str, form: PageForm) -> Rules {
         redirects: crate::rules::Redirects::default(),
         one_address: false,
         languages: Vec::new(),
+        headers: crate::rules::CustomHeaders::default(),
     }
 }
 

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{
     ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCEPT_RANGES, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, LAST_MODIFIED, LOCATION, RANGE, VARY,
+    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, LOCATION, RANGE, VARY,
 };
 use hyper::http::request::Parts as Head;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
@@ -30,9 +30,10 @@ use crate::model::media;
 use crate::model::redirect::Redirect;
 use crate::next::page::owners;
 use crate::rules::conditions::{ConditionResult, Conditions, Time, Validators, evaluate};
+use crate::rules::custom_headers::Changed;
 use crate::rules::ranges::{self, Parts};
 use crate::rules::types::content_type;
-use crate::rules::{Address, CODINGS, MAX_BODY, NOT_FOUND_PAGE, Outcome, Rules, accepts, headers, marker};
+use crate::rules::{Address, BadAddress, CODINGS, MAX_BODY, NOT_FOUND_PAGE, Outcome, Rules, accepts, headers, marker};
 use crate::site::source::SourceError;
 
 /// A longer page is sent unchanged: it is not loaded into memory to add a script.
@@ -71,35 +72,36 @@ impl Preview {
         let is_old = head.version < Version::HTTP_11;
         let authority = head.uri.authority().map(hyper::http::uri::Authority::as_str);
         let rules = site.as_ref().map(|site| &site.rules);
+        let refused = |status| with_own_headers(rules, &head, refusal(rules, status));
         let answer = match check_host(&self.names, &head.headers, authority, is_old) {
-            Err(BadHost::Malformed) => refusal(rules, StatusCode::BAD_REQUEST),
+            Err(BadHost::Malformed) => refused(StatusCode::BAD_REQUEST),
             Err(BadHost::Foreign) => super::own::misdirected(),
-            Ok(()) if !is_method(&head.method) => refusal(rules, StatusCode::BAD_REQUEST),
-            Ok(()) if matches!(head.method, Method::TRACE | Method::CONNECT) => {
-                refusal(rules, StatusCode::METHOD_NOT_ALLOWED)
-            }
+            Ok(()) if !is_method(&head.method) => refused(StatusCode::BAD_REQUEST),
+            Ok(()) if matches!(head.method, Method::TRACE | Method::CONNECT) => refused(StatusCode::METHOD_NOT_ALLOWED),
             Ok(()) if is_own(head.uri.path()) => self.own(&head, body).await,
             Ok(()) => match &site {
                 None => self.waiting(&head.headers),
-                Some(site) => self.of_site(&head, site).await,
+                Some(site) => match self.of_site(&head, site).await {
+                    Ok(answer) => with_own_headers(rules, &head, answer),
+                    Err(_) => self.changing(&head.headers, site.site.root),
+                },
             },
         };
         Ok(for_method(&head.method, answer))
     }
 
-    async fn of_site(&self, head: &Head, site: &Arc<Snapshot>) -> Response<Body> {
+    async fn of_site(&self, head: &Head, site: &Arc<Snapshot>) -> Result<Response<Body>, SourceError> {
         let rules = &site.rules;
-        let target = head.uri.path_and_query().map_or("", |target| target.as_str());
-        let Ok(address) = Address::parse(target.as_bytes()) else {
-            return refusal(Some(rules), StatusCode::BAD_REQUEST);
+        let Ok(address) = address(head) else {
+            return Ok(refusal(Some(rules), StatusCode::BAD_REQUEST));
         };
         if length_of(&head.headers).is_some_and(|length| length > MAX_BODY) {
             let mut answer = refusal(Some(rules), StatusCode::PAYLOAD_TOO_LARGE);
             set(&mut answer, CONNECTION, "close");
-            return answer;
+            return Ok(answer);
         }
         let outcome = rules.resolve(&address, &|path| site.has(path));
-        let answer = match outcome {
+        match outcome {
             Outcome::NotFound => self.not_found(head, site).await,
             Outcome::Language => Ok(language(rules, head, &address)),
             Outcome::Moved(to) => Ok(moved(rules, StatusCode::PERMANENT_REDIRECT, &to)),
@@ -110,8 +112,7 @@ impl Preview {
             Outcome::Pattern(redirect) => Ok(redirected(rules, &address, &redirect)),
             Outcome::Marker => Ok(marked(site)),
             Outcome::File { path, default_type } => self.file(head, site, &path, default_type).await,
-        };
-        answer.unwrap_or_else(|_: SourceError| self.changing(&head.headers, site.site.root))
+        }
     }
 
     async fn file(
@@ -166,8 +167,7 @@ impl Preview {
 
     /// Answers with the 404 page. Conditions, ranges and the method are ignored.
     async fn not_found(&self, head: &Head, site: &Arc<Snapshot>) -> Result<Response<Body>, SourceError> {
-        let target = head.uri.path_and_query().map_or("", |target| target.as_str());
-        let page = Address::parse(target.as_bytes()).map_or_else(
+        let page = address(head).map_or_else(
             |_| NOT_FOUND_PAGE.to_owned(),
             |address| {
                 site.rules
@@ -251,7 +251,8 @@ impl Preview {
         media_type: &str,
     ) -> Result<Option<Bytes>, SourceError> {
         let is_page = media_type == "text/html" && found.encoding.is_none() && found.file.size <= LONGEST_PAGE;
-        if self.live == LiveReload::No || !is_page || !snippet::is_opened(&head.headers) {
+        let is_opened = is_page && snippet::is_opened(&head.headers) && may_run_script(&site.rules, head);
+        if self.live == LiveReload::No || !is_opened {
             if self.live == LiveReload::Yes && self.clients() > 0 && !owners(found.path.as_str()).is_empty() {
                 self.normalize_aside(site, found);
             }
@@ -404,6 +405,49 @@ fn blank(rules: Option<&Rules>, status: StatusCode, path: Option<&str>, body: Bo
         }
     }
     answer
+}
+
+/// The address of a request.
+fn address(head: &Head) -> Result<Address, BadAddress> {
+    Address::parse(
+        head.uri
+            .path_and_query()
+            .map_or("", |target| target.as_str())
+            .as_bytes(),
+    )
+}
+
+/// What the site's own rules change at the address of a request.
+fn changed<'r>(rules: &'r Rules, head: &Head) -> Vec<Changed<'r>> {
+    let asked = address(head).map(|address| address.path);
+    rules.headers.at(&asked.unwrap_or_default())
+}
+
+/// Replaces and removes headers as the site's own rules say.
+fn with_own_headers(rules: Option<&Rules>, head: &Head, mut answer: Response<Body>) -> Response<Body> {
+    for changed in rules.map(|rules| changed(rules, head)).unwrap_or_default() {
+        let Ok(name) = HeaderName::from_bytes(changed.name.as_bytes()) else {
+            continue;
+        };
+        answer.headers_mut().remove(&name);
+        for value in changed.values {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                answer.headers_mut().append(&name, value);
+            }
+        }
+    }
+    answer
+}
+
+/// Whether the site's own headers let a page run the script of the preview.
+fn may_run_script(rules: &Rules, head: &Head) -> bool {
+    let changed = changed(rules, head);
+    let policies = changed
+        .iter()
+        .filter(|changed| CONTENT_SECURITY_POLICY == *changed.name);
+    policies
+        .flat_map(|changed| &changed.values)
+        .all(|policy| snippet::allows(policy))
 }
 
 /// Builds an answer with a text that is not a file.

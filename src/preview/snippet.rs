@@ -45,7 +45,7 @@ pub fn inject(page: &str, file: &str, site: Digest) -> Option<String> {
 
 /// Whether a content security policy lets a page of this server run the script, and lets the script contact this
 /// server.
-fn allows(policy: &str) -> bool {
+pub fn allows(policy: &str) -> bool {
     // One header or element may contain several policies, and all of them have to allow it.
     policy.split(',').all(|policy| {
         let directives = || {

@@ -133,7 +133,7 @@ fn plain(path: &[u8]) -> Result<Vec<u8>, BadAddress> {
 }
 
 /// Decodes percent-encoding, once.
-fn decoded(path: &[u8]) -> Result<Vec<u8>, BadAddress> {
+pub(super) fn decoded(path: &[u8]) -> Result<Vec<u8>, BadAddress> {
     let digit = |byte: Option<&u8>| {
         let digit = char::from(*byte?).to_digit(16)?;
         u8::try_from(digit).ok()

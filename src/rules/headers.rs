@@ -22,6 +22,9 @@ pub const DEPLOYMENT: &str = "x-nextjs-deployment-id";
 /// The header that tells browsers to use only HTTPS.
 pub const HSTS: &str = "Strict-Transport-Security";
 
+/// The header that asks search engines to leave a page out, and its value.
+pub const NOINDEX: (&str, &str) = ("X-Robots-Tag", "noindex");
+
 /// The header in which the Next.js client names its own deployment.
 pub const CLIENT_DEPLOYMENT: &str = "x-deployment-id";
 

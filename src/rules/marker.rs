@@ -75,6 +75,7 @@ pub fn settings(rules: &Rules) -> String {
         languages,
         one_address,
         redirects,
+        headers,
     } = rules;
     let mut text = format!(
         "{form:?} {base_path} {asset_prefix} {} {} {one_address} {}\n",
@@ -96,6 +97,9 @@ pub fn settings(rules: &Rules) -> String {
             rule.regex(),
             rule.status()
         );
+    }
+    for rule in headers.rules() {
+        text += &rule.text();
     }
     Digest::of(text.as_bytes()).short(16)
 }

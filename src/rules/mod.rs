@@ -11,6 +11,7 @@ mod accept;
 pub mod address;
 pub mod base;
 pub mod conditions;
+pub mod custom_headers;
 pub mod file_address;
 pub mod fingerprint;
 pub mod headers;
@@ -26,6 +27,7 @@ pub mod types;
 
 pub use accept::accepts;
 pub use address::{Address, BadAddress};
+pub use custom_headers::CustomHeaders;
 pub use pages::Outcome;
 pub use redirects::Redirects;
 pub use types::OwnTypes;
@@ -86,6 +88,8 @@ pub struct Rules {
     pub one_address: bool,
     /// The redirects of moved pages. The release has those of single addresses; the patterns apply after them.
     pub redirects: Redirects,
+    /// The headers that the site sets at some of its addresses.
+    pub headers: CustomHeaders,
 }
 
 /// The encodings that are stored next to a file. If a request accepts both, the first one is sent.

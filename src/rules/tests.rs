@@ -12,6 +12,7 @@ fn rules(form: PageForm, base_path: &str) -> Rules {
         deployment_id: None,
         types: own_types(),
         redirects: crate::rules::Redirects::default(),
+        headers: crate::rules::CustomHeaders::default(),
         one_address: false,
         languages: Vec::new(),
     }

@@ -291,6 +291,7 @@ mod tests {
             types: OwnTypes::default(),
             languages: Vec::new(),
             one_address: false,
+            headers: crate::rules::CustomHeaders::default(),
             redirects: Redirects::new(parse(FILE, redirects).0),
         }
     }

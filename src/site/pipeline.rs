@@ -22,15 +22,15 @@ use crate::model::path::SitePath;
 use crate::model::redirect::Redirect;
 use crate::model::severity::Severity;
 use crate::next::client::Client;
-use crate::rules::{PageForm, Redirects, Rules, languages};
+use crate::rules::{CustomHeaders, PageForm, Redirects, Rules, languages};
 use crate::site::SiteError;
 use crate::site::check::{self, Material, Problem, Searches};
 use crate::site::encode::encodings_for;
 use crate::site::fingerprint;
-use crate::site::redirects;
 use crate::site::scan::{self, LeftOut, Scan, ScanOptions};
 use crate::site::source::{Export, Source};
 use crate::site::survey::{self, Elsewhere, Rewritten, Survey};
+use crate::site::{headers, redirects, settings};
 
 /// A site that is ready to be compared with a host, sent, or written to a folder.
 pub struct Prepared {
@@ -206,6 +206,7 @@ impl<'a> LocalSite<'a> {
         let paths = published(&scan.assets).map(|asset| asset.path.as_str());
         Ok(Rules {
             redirects: redirects::read(self.config, &scan.assets, &source)?.redirects,
+            headers: headers::read(self.config, &scan.assets, &source)?.headers,
             ..rules(self.config, client, paths)
         })
     }
@@ -263,14 +264,18 @@ impl<'a> LocalSite<'a> {
         };
         let mut problems = check::check(material, &config.check.levels);
         let moved = redirects::read(config, assets, source)?;
+        let own = headers::read(config, assets, source)?;
         let paths: Vec<&str> = published(assets).map(|asset| asset.path.as_str()).collect();
         let rules = Rules {
             redirects: moved.redirects,
+            headers: own.headers,
             ..rules(config, survey.client.clone(), paths.iter().copied())
         };
         let (table, addresses) = redirects::table(&rules, &paths);
         let level = config.check.levels.of(check::redirects::NAME);
         problems.extend(check::redirects::problems(&moved.bad, &table, &addresses, level));
+        let level = config.check.levels.of(check::headers::NAME);
+        problems.extend(check::headers::problems(&own.bad, level));
         problems.sort();
         Ok(Checked {
             survey,
@@ -351,7 +356,7 @@ impl<'a> LocalSite<'a> {
         entries: &BTreeMap<String, Redirect>,
     ) -> Site {
         let _running = Running::begin(self.observer, Stage::Manifest);
-        let assets = assets.into_iter().filter(|asset| !redirects::is_setting(&asset.path));
+        let assets = assets.into_iter().filter(|asset| !settings::is_setting(&asset.path));
         let files = assets.map(|asset| {
             let media_type = rules.type_in_manifest(asset.path.as_str());
             let is_text = media_type == media::UNKNOWN && texts.contains(&asset.path);
@@ -404,12 +409,13 @@ pub fn rules<'a>(config: &SiteConfig, client: Client, paths: impl Iterator<Item 
         languages: languages::of_site(form, paths),
         one_address: config.nginx.one_address,
         redirects: Redirects::default(),
+        headers: CustomHeaders::new(config.headers.rules.clone()),
     }
 }
 
 /// The files of an export that are part of the site.
 fn published(assets: &[Asset]) -> impl Iterator<Item = &Asset> + Clone {
-    assets.iter().filter(|asset| !redirects::is_setting(&asset.path))
+    assets.iter().filter(|asset| !settings::is_setting(&asset.path))
 }
 
 /// Returns the encodings of a file. Those that the export contains are used as they are; the others will be made.

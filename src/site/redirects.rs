@@ -1,19 +1,15 @@
 //! The redirects of a site: reads the files that contain them, and makes the entries of the release.
 //!
-//! [`crate::rules::redirects`] decides what a rule means. This module must never publish the files themselves: they are
-//! settings.
+//! [`crate::rules::redirects`] decides what a rule means.
 
+use super::settings;
 use crate::config::SiteConfig;
 use crate::model::asset::Asset;
-use crate::model::path::SitePath;
 use crate::next::page::owners;
 use crate::next::url::CLIENT;
-use crate::rules::redirects::{BadLine, FILE, Place, Table, parse};
+use crate::rules::redirects::{BadLine, FILE, Table, parse};
 use crate::rules::{Address, Outcome, Redirects, Rules, file_address, languages};
 use crate::site::source::{Source, SourceError};
-
-/// A longer file is not read.
-const LONGEST: u64 = 16 << 20;
 
 /// The redirects of a site and what can't be followed of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,38 +20,15 @@ pub struct SiteRedirects {
     pub bad: Vec<BadLine>,
 }
 
-/// Whether a file of the export is a setting of its server and not part of the site.
-#[must_use]
-pub fn is_setting(path: &SitePath) -> bool {
-    path.as_str() == FILE
-}
-
 /// Reads the redirects of the export, and adds those of the configuration, which apply after them.
 ///
 /// # Errors
 /// [`SourceError`] if the file of the export can't be read.
 pub fn read(config: &SiteConfig, assets: &[Asset], source: &dyn Source) -> Result<SiteRedirects, SourceError> {
-    let (mut rules, mut bad) = (Vec::new(), Vec::new());
-    if let Some(asset) = assets.iter().find(|asset| is_setting(&asset.path)) {
-        let place = || Place {
-            file: FILE.to_owned(),
-            line: 1,
-        };
-        let mut refuse = |reason: &str| {
-            bad.push(BadLine {
-                place: place(),
-                reason: reason.to_owned(),
-            });
-        };
-        if asset.size > LONGEST {
-            refuse("begins a file of more than 16 MiB, of which nothing is read");
-        } else {
-            match String::from_utf8(source.read(&asset.path, asset.digest, asset.size)?) {
-                Ok(text) => (rules, bad) = parse(FILE, &text),
-                Err(_) => refuse("begins a file that is not UTF-8"),
-            }
-        }
-    }
+    let (mut rules, mut bad) = match settings::text(FILE, assets, source)? {
+        Ok(text) => parse(FILE, &text.unwrap_or_default()),
+        Err(line) => (Vec::new(), vec![line]),
+    };
     rules.extend(config.redirects.rules.iter().cloned());
     bad.extend(config.redirects.bad.iter().cloned());
     Ok(SiteRedirects {

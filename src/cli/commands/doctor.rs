@@ -8,7 +8,7 @@ use std::time::Duration;
 use syntax_publish::config::{Origin as Configured, TargetKind, WebUrl};
 use syntax_publish::host::{SftpAddress, real_name};
 use syntax_publish::live::doctor::{
-    self, CheckResult, DoctorCheck, DoctorContext, PUBLISHERS, ServedAt, Url, VISITORS,
+    self, CheckResult, DoctorCheck, DoctorContext, PUBLISHERS, Printed, ServedAt, Url, VISITORS,
 };
 use syntax_publish::live::http::Endpoint;
 use syntax_publish::next::client::Client;
@@ -34,11 +34,17 @@ impl Run {
             origin(workplace, ssh.as_ref(), url.as_ref()),
             self.rules_in_time(workplace)
         );
+        let (rules, is_read) = rules?;
         let patient = DoctorContext {
             origin,
             url,
-            base_path: rules?.base_path,
-            hsts: workplace.config.nginx.hsts.map(|hsts| hsts.as_secs()),
+            base_path: rules.base_path,
+            printed: Printed {
+                hsts: workplace.config.nginx.hsts.map(|hsts| hsts.as_secs()),
+                headers: is_read.then_some(rules.headers),
+                noindex: workplace.target.access.noindex,
+                has_password: workplace.target.access.basic_auth.is_some(),
+            },
             session: session_with(workplace)?,
             above: above(workplace).as_ref().map(session_with).transpose()?,
             ssh,
@@ -54,13 +60,15 @@ impl Run {
         Ok(u8::from(is_wrong))
     }
 
-    /// Returns the rules for requests according to the export. If it can't be read in time, returns the defaults of
-    /// Next.js.
-    async fn rules_in_time(&self, workplace: &Workplace) -> Result<Rules, Failure> {
+    /// Returns the rules for requests according to the export, and whether it could be read. If it can't be read in time,
+    /// returns the defaults of Next.js.
+    async fn rules_in_time(&self, workplace: &Workplace) -> Result<(Rules, bool), Failure> {
         workplace.export()?;
         let read = tokio::time::timeout(TO_READ, self.rules_of_export(workplace)).await;
         let rules = read.ok().and_then(Result::ok).flatten();
-        Ok(rules.unwrap_or_else(|| pipeline::rules(&workplace.config, Client::default(), std::iter::empty())))
+        let is_read = rules.is_some();
+        let rules = rules.unwrap_or_else(|| pipeline::rules(&workplace.config, Client::default(), std::iter::empty()));
+        Ok((rules, is_read))
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::origin::PortSeen;
-use super::site::{FrontPage, Replies};
+use super::site::{Asked, FrontPage, Replies};
 use super::store::StoreFacts;
 use super::{DoctorContext, ServedAt, Url};
 use crate::host::{HostError, Kind, Why, opens_shell};
@@ -160,17 +160,22 @@ async fn questions(
         let etag = page.as_ref()?.as_ref().ok()?.header("etag")?;
         ask(front.clone(), &[("if-none-match", etag)]).await
     };
-    let of_asset = async { ask(below(&asset.await?), &[]).await };
+    let (missing_page, missing_file) = (below(&none), below(&format!("_next/static/{none}.js")));
+    let of_asset = async {
+        let target = below(&asset.await?);
+        Some((ask(target.clone(), &[]).await, target))
+    };
     let (marker, brotli, gzip, missing, missing_asset, dot, kept, asset) = tokio::join!(
         ask(format!("{base_path}{}", marker::ADDRESS), &[]),
         ask(front.clone(), &[("accept-encoding", "br")]),
         ask(front.clone(), &[("accept-encoding", "gzip")]),
-        ask(below(&none), &[]),
-        ask(below(&format!("_next/static/{none}.js")), &[]),
+        ask(missing_page.clone(), &[]),
+        ask(missing_file.clone(), &[]),
         ask(below(".env"), &[]),
         kept,
         of_asset,
     );
+    let (asset, asset_target) = asset.unwrap_or_default();
     Replies {
         marker,
         page,
@@ -182,6 +187,12 @@ async fn questions(
         missing_asset,
         dot,
         plain: None,
+        asked: Asked {
+            front,
+            asset: asset_target,
+            missing: missing_page,
+            missing_asset: missing_file,
+        },
     }
 }
 

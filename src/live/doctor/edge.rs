@@ -84,7 +84,13 @@ fn ignores_queries(answer: &Response) -> bool {
 }
 
 /// Checks `cdn` and `public`. `queried` is the response for an address whose query was never requested before.
-pub(super) fn edge_checks(answer: &Result<Response, String>, queried: Option<&Response>, url: &str) -> [Outcome; 2] {
+/// `has_password` says whether visitors need a password.
+pub(super) fn edge_checks(
+    answer: &Result<Response, String>,
+    queried: Option<&Response>,
+    url: &str,
+    has_password: bool,
+) -> [Outcome; 2] {
     let answer = match answer {
         Ok(answer) => answer,
         Err(why) => {
@@ -100,7 +106,7 @@ pub(super) fn edge_checks(answer: &Result<Response, String>, queried: Option<&Re
     if !is_from_cdn(answer) {
         let by = answer.header("server").unwrap_or("a server that doesn't say its name");
         let cdn = fine(format!("none: visitors reach {by} directly"));
-        return [cdn, public(answer)];
+        return [cdn, public(answer, has_password)];
     }
     let status = answer.status;
     if is_edge_error(status) {
@@ -128,14 +134,15 @@ pub(super) fn edge_checks(answer: &Result<Response, String>, queried: Option<&Re
                 "Cloudflare ignores the query of an address: after a publish visitors get the previous pictures, because only `?v=…` distinguishes them",
                 "set Caching > Configuration > Caching Level to Standard, and let no Cache Rule leave the query string out of the cache key",
             ),
-            public(answer),
+            public(answer, has_password),
         ];
     }
-    [fine("Cloudflare is in front"), public(answer)]
+    [fine("Cloudflare is in front"), public(answer, has_password)]
 }
 
-fn public(answer: &Response) -> Outcome {
+fn public(answer: &Response, has_password: bool) -> Outcome {
     match answer.status {
+        401 if has_password => fine("the front page asks for a password (401)"),
         200 => fine("the front page answers 200"),
         // The redirect adds or removes the trailing slash.
         status @ (301 | 302 | 307 | 308) => fine(format!(
@@ -167,7 +174,7 @@ mod tests {
             headers: headers.collect(),
             body: Vec::new(),
         };
-        edge_checks(&Ok(answer), None, "https://x")
+        edge_checks(&Ok(answer), None, "https://x", false)
     }
 
     #[test]
@@ -182,7 +189,7 @@ mod tests {
         };
         let judged = |queried: &[(&str, &str)]| {
             let front = Ok(response(&[("cf-ray", "1")]));
-            edge_checks(&front, Some(&response(queried)), "https://x")[0].state
+            edge_checks(&front, Some(&response(queried)), "https://x", false)[0].state
         };
         assert_eq!(judged(&[("cf-cache-status", "HIT")]), CheckResult::Wrong);
         assert_eq!(judged(&[("age", "3")]), CheckResult::Wrong);

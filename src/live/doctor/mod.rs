@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 pub use ask::resolver;
 pub use finding::{CheckResult, DoctorCheck};
+pub use site::Printed;
 
 use crate::host::SftpAddress;
 use crate::live::http::{Endpoint, Response};
@@ -103,8 +104,8 @@ pub struct DoctorContext {
     pub origin: Option<ServedAt>,
     /// The base path of the site.
     pub base_path: String,
-    /// For how many seconds browsers should use only HTTPS. `None` if the vhost does not send that header.
-    pub hsts: Option<u64>,
+    /// What the vhost should have been printed with.
+    pub printed: Printed,
     /// The session of the store.
     pub session: Session,
     /// A session of the folder that contains the docroot, if that folder must exist before the first publish.
@@ -248,7 +249,12 @@ fn visitor_checks(context: &DoctorContext, visit: Option<&EdgeVisit<'_>>, store:
         // The site does not answer, and another check already reports the cause.
         Some(Err(_)) if name[1].is_wrong() => none_asked("see `address`"),
         Some(Err(_)) if is_down => none_asked("see `https-port` and `http-port`"),
-        Some(public) => edge::edge_checks(public, visit.queried.as_ref(), &visit.url.text),
+        Some(public) => edge::edge_checks(
+            public,
+            visit.queried.as_ref(),
+            &visit.url.text,
+            context.printed.has_password,
+        ),
         None => none_asked("the name does not resolve"),
     };
     let front = name.into_iter().chain(public);
@@ -270,7 +276,7 @@ fn visitor_checks(context: &DoctorContext, visit: Option<&EdgeVisit<'_>>, store:
     let known = site::SiteFacts {
         url: &visit.url.text,
         tls: has_tls,
-        hsts: context.hsts.filter(|_| has_tls),
+        printed: &context.printed,
         tree: store.tree.as_deref(),
         front: store.front,
         modified,

@@ -5,8 +5,8 @@ use super::finding::{CheckResult, Outcome, fine, none_asked, not_asked, wrong};
 use crate::live::http::Response;
 use crate::model::cache::CacheClass;
 use crate::model::path::printable;
-use crate::rules::headers;
 use crate::rules::marker::{self, Marker, RULES};
+use crate::rules::{Address, CustomHeaders, headers};
 
 /// One response, or why there is none. `None` if the request was not sent.
 pub type Reply = Option<Result<Response, String>>;
@@ -34,6 +34,34 @@ pub struct Replies {
     pub dot: Reply,
     /// The front page over HTTP, if the site's URL is https.
     pub plain: Reply,
+    /// The addresses of the requests.
+    pub asked: Asked,
+}
+
+/// Paths of requests, as they were sent.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// The front page.
+    pub front: String,
+    /// The file that never changes; empty if it was not requested.
+    pub asset: String,
+    /// The page that does not exist.
+    pub missing: String,
+    /// The file below `_next/static/` that does not exist.
+    pub missing_asset: String,
+}
+
+/// What the vhost of the site and the target is printed with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Printed {
+    /// For how many seconds browsers should use only HTTPS. `None` if the vhost does not send that header.
+    pub hsts: Option<u64>,
+    /// The headers of the site's own. `None` if its export can't be read.
+    pub headers: Option<CustomHeaders>,
+    /// Whether search engines are asked to leave the whole site out.
+    pub noindex: bool,
+    /// Whether visitors need a password.
+    pub has_password: bool,
 }
 
 /// The front page in the store.
@@ -56,8 +84,8 @@ pub struct SiteFacts<'a> {
     pub url: &'a str,
     /// Whether requests to the origin use TLS.
     pub tls: bool,
-    /// For how many seconds the origin should tell browsers to use only HTTPS. `None` if it should not.
-    pub hsts: Option<u64>,
+    /// What the vhost should have been printed with.
+    pub printed: &'a Printed,
     /// The digest of the live tree. `None` if it could not be read from the store.
     pub tree: Option<&'a str>,
     /// The front page in the store. `None` if it could not be read.
@@ -78,15 +106,30 @@ pub(super) fn site_checks(replies: &Replies, known: SiteFacts<'_>) -> [Outcome; 
         CheckResult::Wrong => "another site or store answers",
         CheckResult::NotAsked if marker_of(replies).is_none() => "it can't be seen whether this site's vhost answers",
         _ => {
+            let is_locked = known.printed.has_password && page.status == 401;
+            let behind_password = |outcome| {
+                if is_locked {
+                    not_asked("visitors need a password, and none is known here")
+                } else {
+                    outcome
+                }
+            };
+            let brotli = encoding("br", &replies.brotli, known.front.map(|front| front.brotli));
+            let gzip = encoding("gzip", &replies.gzip, known.front.map(|front| front.gzip));
+            let rules = if known.printed.has_password && page.status == 200 {
+                wrong("the target has `basic-auth`, and the vhost asks for no password", PRINT)
+            } else {
+                rules(replies)
+            };
             return [
                 vhost,
-                rules(replies),
-                encoding("br", &replies.brotli, known.front.map(|front| front.brotli)),
-                encoding("gzip", &replies.gzip, known.front.map(|front| front.gzip)),
+                rules,
+                behind_password(brotli),
+                behind_password(gzip),
                 every_header(replies, known),
                 cache(replies),
-                missing(replies),
-                dot_files(replies),
+                behind_password(missing(replies)),
+                behind_password(dot_files(replies)),
                 redirect(replies, known),
             ];
         }
@@ -197,34 +240,93 @@ fn encoding(coding: &str, reply: &Reply, stored: Option<Option<u64>>) -> Outcome
     }
 }
 
-/// The responses that all header checks apply to, each with the name of its kind.
-fn kinds(replies: &Replies) -> impl Iterator<Item = (&'static str, &Response)> {
+/// A response that all header checks apply to.
+struct Sent<'a> {
+    /// What was requested, in words.
+    kind: &'static str,
+    asked: &'a str,
+    answer: &'a Response,
+}
+
+/// The responses that all header checks apply to.
+fn kinds(replies: &Replies) -> impl Iterator<Item = Sent<'_>> {
+    let asked = &replies.asked;
     [
-        ("a page", &replies.page),
-        ("an unchanged page (304)", &replies.kept),
-        ("a file of the build", &replies.asset),
-        ("a missing page", &replies.missing),
-        ("a missing file of the build", &replies.missing_asset),
+        ("a page", &asked.front, &replies.page),
+        ("an unchanged page (304)", &asked.front, &replies.kept),
+        ("a file of the build", &asked.asset, &replies.asset),
+        ("a missing page", &asked.missing, &replies.missing),
+        (
+            "a missing file of the build",
+            &asked.missing_asset,
+            &replies.missing_asset,
+        ),
     ]
     .into_iter()
-    .filter_map(|(kind, reply)| Some((kind, ok(reply)?)))
+    .filter_map(|(kind, asked, reply)| {
+        let answer = ok(reply)?;
+        Some(Sent { kind, asked, answer })
+    })
+}
+
+/// The headers that an answer at this address should have, with their values; empty for a header that it should not have.
+fn expected_headers(known: SiteFacts<'_>, asked: &str) -> Vec<(String, Vec<String>)> {
+    let printed = known.printed;
+    let hsts = printed.hsts.filter(|_| known.tls);
+    let hsts = hsts.map(|seconds| (headers::HSTS, format!("max-age={seconds}")));
+    let fixed = headers::SECURITY.map(|(name, value)| (name, value.to_owned()));
+    let fixed = fixed.into_iter().chain(hsts);
+    let mut all: Vec<(String, Vec<String>)> = fixed.map(|(name, value)| (name.to_owned(), vec![value])).collect();
+    let address = Address::parse(asked.as_bytes()).map(|address| address.path);
+    let own = printed.headers.as_ref().zip(address.ok());
+    for changed in own.map(|(own, address)| own.at(&address)).unwrap_or_default() {
+        let values = changed.values.into_iter().map(str::to_owned).collect();
+        all.retain(|(name, _)| !name.eq_ignore_ascii_case(changed.name));
+        all.push((changed.name.to_owned(), values));
+    }
+    if printed.noindex {
+        let (name, value) = headers::NOINDEX;
+        match all.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            Some((_, values)) => values.push(value.to_owned()),
+            None => all.push((name.to_owned(), vec![value.to_owned()])),
+        }
+    }
+    all
+}
+
+/// The values of one header without those that came before. A CDN may join several lines.
+fn distinct<'v>(lines: impl Iterator<Item = &'v str>) -> Vec<&'v str> {
+    let mut values = Vec::new();
+    for value in lines.flat_map(|line| line.split(',')).map(str::trim) {
+        if !values.contains(&value) {
+            values.push(value);
+        }
+    }
+    values
 }
 
 fn every_header(replies: &Replies, known: SiteFacts<'_>) -> Outcome {
     let mut number = 0;
-    let hsts = known.hsts.map(|seconds| (headers::HSTS, format!("max-age={seconds}")));
-    for (kind, answer) in kinds(replies) {
+    for Sent { kind, asked, answer } in kinds(replies) {
         number += 1;
-        let hsts = hsts.iter().map(|(name, value)| (*name, value.as_str()));
-        for (name, value) in headers::SECURITY.into_iter().chain(hsts) {
-            let sent = answer.header(&name.to_ascii_lowercase());
-            if sent != Some(value) {
-                let sent = sent.map_or_else(|| "no".to_owned(), |sent| format!("another ({})", printable(sent)));
-                return wrong(
-                    format!("{kind} has {sent} {name}"),
-                    "print the vhost again instead of editing it: one `add_header` in a location drops all others there",
-                );
+        for (name, wanted) in expected_headers(known, asked) {
+            let of_name = |(sent, _): &&(String, String)| sent.eq_ignore_ascii_case(&name);
+            let lines = answer.headers.iter().filter(of_name).map(|(_, value)| value.as_str());
+            let sent = distinct(lines);
+            if sent == distinct(wanted.iter().map(String::as_str)) {
+                continue;
             }
+            if known.printed.headers.is_none() {
+                return not_asked("the export can't be read to see which headers the site has of its own");
+            }
+            let sent = match sent.join(", ") {
+                none if none.is_empty() => "no".to_owned(),
+                sent => format!("another ({})", printable(&sent)),
+            };
+            return wrong(
+                format!("{kind} has {sent} {name}"),
+                "print the vhost again, after each change of `_headers` too, and reload nginx; don't edit it: one `add_header` in a location drops all others there",
+            );
         }
     }
     fine(format!("as printed, on {number} kinds of answers"))
@@ -235,7 +337,7 @@ fn cache(replies: &Replies) -> Outcome {
         CacheClass::Revalidate.cache_control(),
         CacheClass::Immutable.cache_control(),
     );
-    for (kind, answer) in kinds(replies) {
+    for Sent { kind, answer, .. } in kinds(replies) {
         let wanted = match (kind, answer.status) {
             (_, 400..) => headers::NO_STORE,
             ("a file of the build", 200) => forever,
@@ -337,17 +439,130 @@ fn redirect(replies: &Replies, known: SiteFacts<'_>) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::custom_headers::{FILE, parse};
 
-    #[test]
-    fn a_server_that_may_be_anybodys_is_not_judged_by_this_sites_rules() {
-        let known = SiteFacts {
+    fn facts(printed: &Printed) -> SiteFacts<'_> {
+        SiteFacts {
             url: "https://docs.example.com",
             tls: true,
-            hsts: None,
+            printed,
             tree: None,
             front: None,
             modified: None,
+        }
+    }
+
+    /// The check of the headers for a page that answers with the vhost's own headers and these in addition.
+    fn of_page(printed: &Printed, more: &[(&str, &str)]) -> Outcome {
+        let fixed = headers::SECURITY
+            .into_iter()
+            .filter(|(name, _)| more.iter().all(|(other, _)| other != name));
+        let sent = fixed.chain(more.iter().copied());
+        let page = Response {
+            status: 200,
+            headers: sent
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                .collect(),
+            body: Vec::new(),
         };
+        let replies = Replies {
+            page: Some(Ok(page)),
+            asked: Asked {
+                front: "/docs/".to_owned(),
+                ..Asked::default()
+            },
+            ..Replies::default()
+        };
+        every_header(&replies, facts(printed))
+    }
+
+    #[test]
+    fn the_headers_of_the_sites_own_are_expected_where_its_rules_say() {
+        let rules = |text: &str| Printed {
+            headers: Some(CustomHeaders::new(parse(FILE, text).0)),
+            ..Printed::default()
+        };
+        let none = Printed::default();
+        assert_eq!(of_page(&none, &[]).state, CheckResult::Fine);
+        assert_eq!(
+            of_page(&none, &[("X-Frame-Options", "DENY")]).state,
+            CheckResult::NotAsked
+        );
+        let own = rules(
+            "/docs/*\n  X-Frame-Options: DENY\n  X-Robots-Tag: noindex\n  X-Robots-Tag: nofollow\n/other\n  X-A: b\n",
+        );
+        let sent = [
+            ("X-Frame-Options", "DENY"),
+            ("X-Robots-Tag", "noindex"),
+            ("X-Robots-Tag", "nofollow"),
+        ];
+        assert_eq!(of_page(&own, &sent).state, CheckResult::Fine);
+        let joined = [("X-Frame-Options", "DENY"), ("X-Robots-Tag", "noindex, nofollow")];
+        assert_eq!(of_page(&own, &joined).state, CheckResult::Fine);
+        let older = of_page(&own, &[]);
+        assert_eq!(older.state, CheckResult::Wrong);
+        assert!(
+            older
+                .detail
+                .starts_with("a page has another (SAMEORIGIN) X-Frame-Options"),
+            "{older:?}"
+        );
+        let hidden = Printed {
+            noindex: true,
+            ..rules("/docs/*\n  X-Robots-Tag: noindex\n")
+        };
+        assert_eq!(
+            of_page(&hidden, &[("X-Robots-Tag", "noindex")]).state,
+            CheckResult::Fine
+        );
+        assert_eq!(of_page(&hidden, &[]).state, CheckResult::Wrong);
+    }
+
+    #[test]
+    fn a_page_behind_a_password_is_no_fault_and_one_without_is() {
+        let locked = Printed {
+            has_password: true,
+            headers: Some(CustomHeaders::default()),
+            ..Printed::default()
+        };
+        let answer = |status, body: &str| {
+            let sent = headers::SECURITY
+                .into_iter()
+                .chain([("Cache-Control", headers::NO_STORE)]);
+            let headers = sent
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                .collect();
+            let body = body.as_bytes().to_vec();
+            Some(Ok(Response { status, headers, body }))
+        };
+        let found = |status| {
+            let replies = Replies {
+                marker: answer(200, &marker::text("ab12", "cd34")),
+                page: answer(status, ""),
+                brotli: answer(status, ""),
+                gzip: answer(status, ""),
+                missing: answer(status, ""),
+                missing_asset: answer(status, ""),
+                dot: answer(status, ""),
+                ..Replies::default()
+            };
+            let known = SiteFacts {
+                tree: Some("ab12"),
+                front: Some(FrontPage::default()),
+                modified: Some(0),
+                ..facts(&locked)
+            };
+            site_checks(&replies, known).map(|outcome| outcome.state)
+        };
+        assert!(!found(401).contains(&CheckResult::Wrong), "{:?}", found(401));
+        assert_eq!(found(401)[0], CheckResult::Fine);
+        assert_eq!(found(200)[1], CheckResult::Wrong);
+    }
+
+    #[test]
+    fn a_server_that_may_be_anybodys_is_not_judged_by_this_sites_rules() {
+        let printed = Printed::default();
+        let known = facts(&printed);
         let answer = Response {
             status: 404,
             headers: Vec::new(),

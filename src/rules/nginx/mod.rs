@@ -11,12 +11,13 @@
 //!   would be an open redirect or inject a second header.
 //! - **call a response immutable that isn't the requested file.** A browser would keep an error, or the file of another
 //!   path, under an immutable path for a year.
-//! - **affect another vhost of the same nginx.** All it adds at http level are five maps, or six with a deployment ID,
-//!   whose variable names are derived from the server name.
+//! - **affect another vhost of the same nginx.** All it adds at http level are maps, whose variable names are derived from
+//!   the server name.
 //!
 //! Every header is added once, at server level. If its value depends on the response, it comes from a variable. An
 //! `add_header` in a location would drop all others for that location.
 
+mod answer;
 mod pages;
 #[cfg(test)]
 mod tests;
@@ -35,8 +36,10 @@ use crate::rules::languages::{self, TAG};
 use crate::rules::types::CHARSET;
 use crate::rules::{CODINGS, Rules, fingerprint, headers};
 
+use self::answer::added;
+
 pub use crate::rules::PageForm;
-pub use values::{Version, VhostError, is_includable};
+pub use values::{Version, VhostError, is_file, is_includable};
 
 /// The folder where certbot puts the files that Let's Encrypt requests: the one that Debian's default site serves.
 const ACME: &str = "/var/www/html";
@@ -64,6 +67,8 @@ pub struct Vhost {
     pub hsts: Option<u64>,
     /// Files on the host that the server block includes.
     pub include: Option<String>,
+    /// Who is to see the site.
+    pub access: Access,
     /// Whether the vhost speaks TLS, with the certificate at the path that certbot uses.
     pub tls: bool,
     /// Whether the host's nginx has the module that serves `.br` files.
@@ -72,6 +77,15 @@ pub struct Vhost {
     pub version: Version,
     /// What requests get.
     pub rules: Rules,
+}
+
+/// Who is to see a site: by default everyone, and search engines may list it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Whether search engines are asked to leave the whole site out.
+    pub noindex: bool,
+    /// The file on the host with the names and passwords that visitors need; `None` if they need none.
+    pub basic_auth: Option<String>,
 }
 
 /// Prints the vhost.
@@ -103,9 +117,13 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
     if let Some(path) = vhost.include.as_ref().filter(|path| !is_includable(path)) {
         return Err(VhostError::Include { path: path.clone() });
     }
+    if let Some(path) = vhost.access.basic_auth.as_ref().filter(|path| !values::is_file(path)) {
+        return Err(VhostError::BasicAuth { path: path.clone() });
+    }
     let mut text = site.preamble();
     text += &site.maps();
     text += &site.moved_maps();
+    text += &site.custom_maps()?;
     text += &site.language_maps();
     text += &site.own_map();
     text += &site.deployments();
@@ -127,18 +145,6 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
     text += "\n";
     text += "}\n";
     Ok(text)
-}
-
-/// Prints headers as `add_header` directives.
-fn added(headers: impl Iterator<Item = (&'static str, impl AsRef<str>)>) -> String {
-    let mut text = String::new();
-    for (name, value) in headers {
-        let value = value.as_ref();
-        let is_word = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
-        let quote = if is_word { "" } else { "\"" };
-        let _ = writeln!(text, "add_header {name} {quote}{value}{quote} always;");
-    }
-    text
 }
 
 /// The validated values of one vhost.
@@ -188,6 +194,7 @@ impl Site<'_> {
                 # block of nginx.conf:\n\
                 #     server_names_hash_bucket_size 128;\n";
         }
+        text += self.hash_remark();
         if self.vhost.brotli {
             text += "#\n\
                 # brotli_static needs the module ngx_http_brotli_static_module (Debian:\n\
@@ -474,7 +481,7 @@ map $request_uri {path} {{
                 name = self.name,
             );
         }
-        text
+        text + &self.password()
     }
 
     fn files(&self) -> String {
@@ -547,39 +554,6 @@ map $request_uri {path} {{
             media::UNKNOWN,
             charset.join(" "),
         );
-        text
-    }
-
-    fn headers(&self) -> String {
-        let mut text = format!(
-            "# All headers are here and none in a location, which would drop the others.\n\
-             server_tokens off;\n\
-             expires off;\n\
-             add_header Cache-Control {cache} always;\n",
-            cache = self.variable("cache"),
-        );
-        text += &added(headers::SECURITY.into_iter());
-        if let Some(hsts) = self.vhost.hsts.filter(|_| self.vhost.tls) {
-            let value = format!("max-age={hsts}");
-            text += &added(std::iter::once((headers::HSTS, value)));
-        }
-        if self.vhost.rules.deployment_id.is_some() {
-            let _ = write!(
-                text,
-                "\n# Next.js's client loads the document at each click unless this names its own deployment. The live release\n\
-                 # has a file for the one that it is of.\n\
-                 set {deployment} \"\";\n\
-                 if (-f $document_root/{marks}/{claimed}{ending}) {{\n    \
-                     set {deployment} {claimed};\n\
-                 }}\n\
-                 add_header {header} {deployment} always;\n",
-                deployment = self.variable("dpl"),
-                claimed = self.variable("claim"),
-                marks = headers::DEPLOYMENT_MARKS,
-                ending = headers::DEPLOYMENT_ENDING,
-                header = headers::DEPLOYMENT,
-            );
-        }
         text
     }
 }

@@ -1,7 +1,8 @@
 use super::*;
 use crate::model::cache::{CacheClass, Classes, pooled};
 use crate::model::redirect::Status;
-use crate::rules::OwnTypes;
+use crate::rules::custom_headers::{FILE, parse};
+use crate::rules::{CustomHeaders, OwnTypes};
 
 fn vhost() -> Vhost {
     Vhost {
@@ -13,6 +14,7 @@ fn vhost() -> Vhost {
         ipv6: true,
         hsts: Some(31_536_000),
         include: None,
+        access: Access::default(),
         tls: true,
         brotli: true,
         version: Version::default(),
@@ -29,6 +31,7 @@ fn rules() -> Rules {
         deployment_id: None,
         types: OwnTypes::default(),
         redirects: crate::rules::Redirects::default(),
+        headers: CustomHeaders::default(),
         one_address: false,
         languages: Vec::new(),
     }
@@ -444,4 +447,145 @@ fn what_has_to_be_done_first_is_at_the_top() {
         ..vhost()
     };
     assert_eq!(count(&long, "server_names_hash_bucket_size 128;"), 1);
+}
+
+fn with_headers(text: &str) -> Vhost {
+    let (headers, bad) = parse(FILE, text);
+    assert_eq!(bad, []);
+    with(Rules {
+        headers: CustomHeaders::new(headers),
+        ..rules()
+    })
+}
+
+#[test]
+fn headers_of_the_site_are_maps_of_the_requested_address() {
+    let vhost = with_headers(
+        "/embed/*\n  ! X-Frame-Options\n  Content-Security-Policy: frame-ancestors *\n\
+         /*\n  X-Robots-Tag: noindex\n  X-Odd: \"a\\b\" $uri; {}\n/:page/a.b\n  X-Robots-Tag: none\n",
+    );
+    let text = render(&vhost).unwrap();
+    let (maps, server) = text.rsplit_once("\nserver {").unwrap();
+    let maps = maps
+        .split("\n\n")
+        .filter(|map| map.contains("_dollar") || map.contains("_asked"));
+    insta::assert_snapshot!(maps.collect::<Vec<_>>().join("\n\n"), @r#"
+    # A dollar sign, which nginx has no other way to write.
+    geo $sp_docs_example_com_dollar {
+        default "$";
+    }
+
+    # Headers of the site's own (`_headers`), by the address that was asked for.
+    map $uri $sp_docs_example_com_asked {
+        default $uri;
+    }
+    map $sp_docs_example_com_asked $sp_docs_example_com_h1 {
+        default "frame-ancestors 'self'";
+        "~(?s)^/embed(?:/.*)?\z" "frame-ancestors *";
+    }
+    map $sp_docs_example_com_asked $sp_docs_example_com_h2 {
+        default "SAMEORIGIN";
+        "~(?s)^/embed(?:/.*)?\z" "";
+    }
+    map $sp_docs_example_com_asked $sp_docs_example_com_h3 {
+        default "";
+        "~(?s)^/.*\z" "noindex";
+    }
+    map $sp_docs_example_com_asked $sp_docs_example_com_h4 {
+        default "";
+        "~(?s)^/[^/]+/a\x2Eb/?\z" "none";
+    }
+    map $sp_docs_example_com_asked $sp_docs_example_com_h5 {
+        default "";
+        "~(?s)^/.*\z" "\"a\\b\" ${sp_docs_example_com_dollar}uri; {}";
+    }
+    "#);
+    let sent: Vec<&str> = server
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with("add_header ") || line.contains("_first"))
+        .collect();
+    insta::assert_snapshot!(sent.join("\n"), @r#"
+    add_header Cache-Control $sp_docs_example_com_cache always;
+    add_header X-Content-Type-Options nosniff always;
+    add_header Referrer-Policy strict-origin-when-cross-origin always;
+    add_header Strict-Transport-Security "max-age=31536000" always;
+    add_header Content-Security-Policy $sp_docs_example_com_h1 always;
+    add_header X-Frame-Options $sp_docs_example_com_h2 always;
+    add_header X-Robots-Tag $sp_docs_example_com_h3 always;
+    add_header X-Robots-Tag $sp_docs_example_com_h4 always;
+    add_header X-Odd $sp_docs_example_com_h5 always;
+    set $sp_docs_example_com_first $sp_docs_example_com_asked;
+    "#);
+}
+
+#[test]
+fn the_variables_of_headers_have_names_that_fit_nginx() {
+    let long = Vhost {
+        server_name: format!("{}.example.com", "a".repeat(60)),
+        ..with_headers("/a\n  X-A: $b\n")
+    };
+    let text = render(&long).unwrap();
+    let names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    for end in ["_dollar", "_asked", "_first", "_h1"] {
+        let name = names.clone().find(|name| name.ends_with(end)).unwrap();
+        assert!(name.len() <= 46, "{name}");
+    }
+}
+
+#[test]
+fn without_header_rules_nothing_speaks_of_them() {
+    for part in ["_asked", "geo $", "X-Robots-Tag", "auth_basic"] {
+        assert_eq!(count(&vhost(), part), 0, "{part}");
+    }
+    assert_eq!(
+        count(&with_headers("/a\n  X-A: b\n"), "geo $"),
+        0,
+        "no value has a dollar sign"
+    );
+}
+
+#[test]
+fn rules_that_nginx_could_not_read_are_refused() {
+    let replaced = |path: &str, count: usize| -> String {
+        let rules: Vec<String> = (0..count)
+            .map(|number| format!("{path}\n  ! X-A\n  X-A: {number}\n"))
+            .collect();
+        rules.concat()
+    };
+    let path = format!("/:{}/*", "a".repeat(90));
+    assert!(render(&with_headers(&replaced(&path, 40))).is_ok());
+    let long = format!("/*{}", "%C3%A9".repeat(80));
+    let error = render(&with_headers(&replaced(&long, 9))).unwrap_err();
+    assert!(
+        matches!(&error, VhostError::Headers { line: 1, name, .. } if name == "X-A"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_staging_site_is_hidden_and_needs_a_password() {
+    let staging = Vhost {
+        access: Access {
+            noindex: true,
+            basic_auth: Some("/etc/nginx/staging.htpasswd".to_owned()),
+        },
+        ..vhost()
+    };
+    assert_eq!(count(&staging, "\n    add_header X-Robots-Tag noindex always;\n"), 1);
+    assert_eq!(count(&staging, "\n    auth_basic \"docs.example.com\";\n"), 1);
+    assert_eq!(
+        count(&staging, "\n    auth_basic_user_file /etc/nginx/staging.htpasswd;\n"),
+        1
+    );
+    for bad in ["staging.htpasswd", "/etc/a;b", "/a b", "off"] {
+        let bad = Vhost {
+            access: Access {
+                basic_auth: Some(bad.to_owned()),
+                ..Access::default()
+            },
+            ..vhost()
+        };
+        assert!(matches!(render(&bad), Err(VhostError::BasicAuth { .. })));
+    }
 }

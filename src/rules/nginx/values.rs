@@ -67,6 +67,32 @@ pub enum VhostError {
         /// The path as given.
         path: String,
     },
+    /// The file of passwords is not an absolute path on the host.
+    #[error(
+        "`{}` can't be the file of passwords: it must be an absolute path on the host, made of letters, digits and \
+         `/ . _ - + @ , = : ~`",
+        .path.escape_debug()
+    )]
+    BasicAuth {
+        /// The path as given.
+        path: String,
+    },
+    /// Header rules that overlap are too long together.
+    #[error(
+        "the headers of `{}` (line {line} of {file}) overlap with so many other rules that nginx could not read them: \
+         write fewer rules that set or remove {name}",
+        .address.escape_debug()
+    )]
+    Headers {
+        /// The address of the rule, as it is written.
+        address: String,
+        /// The file of the rule.
+        file: String,
+        /// The line of the rule.
+        line: u32,
+        /// The name of the header.
+        name: String,
+    },
     /// This is not a version of nginx.
     #[error("`{}` is no nginx version: write it as 1.28 or 1.28.0", .version.escape_debug())]
     Version {
@@ -176,6 +202,12 @@ pub(super) fn docroot(path: &str) -> Result<&str, VhostError> {
 #[must_use]
 pub fn is_includable(path: &str) -> bool {
     docroot(&path.replace('*', "x")).is_ok() && !path.ends_with('/')
+}
+
+/// Whether a path can name one file on the host.
+#[must_use]
+pub fn is_file(path: &str) -> bool {
+    docroot(path).is_ok() && !path.ends_with('/')
 }
 
 /// Validates a base path: empty, or one or more segments without a trailing slash.
@@ -310,6 +342,24 @@ mod tests {
         }
         for bad in ["", "x.conf", "/etc/x;y", "/a b", "/etc/../x", "/etc/", "/$x"] {
             assert!(!is_includable(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_passwords_is_one_path_on_the_host() {
+        assert!(is_file("/etc/nginx/staging.htpasswd"));
+        for bad in [
+            "",
+            "staging",
+            "/etc/*.htpasswd",
+            "/etc/x;y",
+            "/a b",
+            "/etc/../x",
+            "/etc/",
+            "/$x",
+            "off",
+        ] {
+            assert!(!is_file(bad), "{bad}");
         }
     }
 

@@ -15,6 +15,7 @@ mod depth;
 mod empty;
 mod finding;
 mod forbid;
+pub mod headers;
 pub mod immutable;
 mod index;
 pub mod known;

@@ -1,7 +1,7 @@
 //! `stray`: no file is published that was meant for another host or left behind by an editor. Pure.
 //!
-//! Every file in `public/` is public. `_headers` and `_redirects` do nothing on this host, so a site that relies on
-//! them needs a warning. A backup may show content that was removed from the site. All such files are reported in one
+//! Every file in `public/` is public, and what configures another host does nothing on this one, so a site that relies on
+//! it needs a warning. A backup may show content that was removed from the site. All such files are reported in one
 //! finding, because there are usually several.
 
 use super::finding::{Material, RawFinding, first_names};
@@ -9,7 +9,6 @@ use super::finding::{Material, RawFinding, first_names};
 /// Files that other hosts read.
 const OF_HOSTS: &[&str] = &[
     "CNAME",
-    "_headers",
     "_routes.json",
     "_worker.js",
     "firebase.json",
@@ -48,7 +47,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     vec![RawFinding::new(
         (*first).clone(),
         format!("everyone can read what was meant for another host or left by an editor: {named}"),
-        "remove them from `public/`, or leave them out with `exclude`; this host reads no `_headers` and no `_redirects`",
+        "remove them from `public/`, or leave them out with `exclude`",
     )]
 }
 
@@ -59,12 +58,12 @@ mod tests {
 
     #[test]
     fn files_of_other_hosts_and_of_editors_are_named_once() {
-        let export = Export::of_paths(&["_headers", "CNAME", "a/page.html~", "a/notes.md.bak", "index.html"]);
+        let export = Export::of_paths(&["vercel.json", "CNAME", "a/page.html~", "a/notes.md.bak", "index.html"]);
         assert_eq!(
             export.finds(find),
             [
-                "CNAME: everyone can read what was meant for another host or left by an editor: CNAME, _headers, \
-              a/notes.md.bak, a/page.html~"
+                "CNAME: everyone can read what was meant for another host or left by an editor: CNAME, \
+              a/notes.md.bak, a/page.html~, vercel.json"
             ]
         );
     }

@@ -289,7 +289,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         what: "a file of another host",
-        plant: |out| new_file(out, "CNAME", "docs.example.com"),
+        plant: |out| new_file(out, "vercel.json", "{}"),
         check: "stray",
         severity: "warning",
     },
@@ -304,6 +304,12 @@ const FAULTS: &[Fault] = &[
         plant: |out| Place(new_file(out, "_redirects", "/a /b").0, Some(1)),
         check: "redirects",
         severity: "warning",
+    },
+    Fault {
+        what: "a header that can't be set",
+        plant: |out| Place(new_file(out, "_headers", "/*\n  Cache-Control: no-cache\n").0, Some(2)),
+        check: "headers",
+        severity: "error",
     },
     Fault {
         what: "a part of a payload in a folder, as some versions write it on Windows",

@@ -23,6 +23,7 @@ const FEWER: [(&str, &[&str]); 2] = [
 const PURE: [&str; 35] = [
     "config/check.rs",
     "config/feature.rs",
+    "config/headers.rs",
     "config/host_key.rs",
     "config/mod.rs",
     "config/pattern.rs",

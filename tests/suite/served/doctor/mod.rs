@@ -246,6 +246,38 @@ fn faults_of_the_vhost_are_found() {
 }
 
 #[test]
+fn headers_of_the_sites_own_and_a_password_are_expected_where_they_are_set() {
+    if !can_host() {
+        return;
+    }
+    let mut world = World::healthy();
+    let headers = "/*\n  X-Frame-Options: DENY\n  X-Robots-Tag: noarchive\n/\n  ! Referrer-Policy\n";
+    world.project.write("_headers", headers);
+    let found = world.examine();
+    assert!(
+        found.wrong().contains("headers"),
+        "the vhost was not printed again: {found}"
+    );
+    world.serve(|vhost| vhost);
+    let found = world.examine();
+    assert_eq!(found.wrong(), BTreeSet::new(), "{found}");
+
+    let passwords = world.sshd.root.join("passwords");
+    fs::write(&passwords, "reader:{PLAIN}let-me-in\n").unwrap();
+    world.manifest(|text| format!("{text}noindex = true\nbasic-auth = \"{}\"\n", passwords.display()));
+    let found = world.examine();
+    assert!(found.wrong().contains("rules"), "anyone can read the pages: {found}");
+    world.serve(|vhost| vhost);
+    let found = world.examine();
+    assert_eq!(found.wrong(), BTreeSet::new(), "{found}");
+    assert_eq!(
+        found.not_asked(),
+        BTreeSet::from(["brotli", "gzip", "missing", "dot-files"]),
+        "{found}"
+    );
+}
+
+#[test]
 fn faults_of_what_the_vhost_answers_are_found() {
     if !can_host() {
         return;

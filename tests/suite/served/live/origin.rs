@@ -63,6 +63,27 @@ fn vhost_of_another_folder_leads_to_a_rollback_by_itself() {
 }
 
 #[test]
+fn site_behind_a_password_is_not_asked_for_what_it_hides() {
+    let password = "auth_basic staging;\nauth_basic_user_file /etc/nginx/staging.htpasswd;";
+    let mut site = Site::changed(|vhost| vhost.replace("autoindex off;", &format!("autoindex off;\n{password}")));
+    let target = "[targets.local]\nkind = \"local\"\ndocroot = \"target/docroot\"\n";
+    target.clone_into(&mut site.tables);
+    site.write();
+    // The first release may be one that nothing serves yet.
+    let first = site.run(&["publish"]).expect_code(0).json();
+    assert_ne!(
+        first["delivery"]["problems"],
+        serde_json::json!([]),
+        "every answer is a 401"
+    );
+    site.tables = format!("{target}basic-auth = \"/etc/nginx/staging.htpasswd\"\n");
+    site.write();
+    site.edit("Behind a password.");
+    let ran = site.run(&["publish"]).expect_code(0).json();
+    assert_eq!(ran["delivery"], serde_json::Value::Null, "{ran}");
+}
+
+#[test]
 fn new_page_that_the_server_fails_on_leads_to_a_rollback() {
     let site = Site::changed(|vhost| {
         vhost.replace(

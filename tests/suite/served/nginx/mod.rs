@@ -4,6 +4,7 @@ mod answers;
 mod base;
 mod copies;
 mod forms;
+mod headers;
 mod links;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use syntax_publish::model::cache::Classes;
-use syntax_publish::rules::nginx::{PageForm, Version, Vhost, render};
+use syntax_publish::rules::nginx::{Access, PageForm, Version, Vhost, render};
 use syntax_publish::rules::{OwnTypes, Rules};
 use tempfile::TempDir;
 
@@ -102,6 +103,7 @@ impl Docroot {
             ipv6: true,
             hsts: Some(31_536_000),
             include: None,
+            access: Access::default(),
             tls: false,
             brotli: true,
             version: Version::new(1, 22, 0),
@@ -113,6 +115,7 @@ impl Docroot {
                 deployment_id: None,
                 types: own_types(),
                 redirects: syntax_publish::rules::Redirects::default(),
+                headers: syntax_publish::rules::CustomHeaders::default(),
                 one_address: false,
                 languages: Vec::new(),
             },

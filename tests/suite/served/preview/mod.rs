@@ -3,6 +3,7 @@
 mod changes;
 mod dashboard;
 mod faults;
+mod headers;
 mod live;
 mod moved;
 mod own;
