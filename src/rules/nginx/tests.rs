@@ -534,6 +534,16 @@ fn the_variables_of_headers_have_names_that_fit_nginx() {
 }
 
 #[test]
+fn a_vhost_says_that_it_was_printed_with_other_headers() {
+    let settings = |vhost: &Vhost| crate::rules::marker::settings(&vhost.rules);
+    let one = settings(&with_headers("/a\n  X-A: b\n"));
+    assert_ne!(one, settings(&vhost()));
+    assert_ne!(one, settings(&with_headers("/a\n  X-A: c\n")));
+    assert_ne!(one, settings(&with_headers("/a\n  ! X-A\n")));
+    assert_eq!(one, settings(&with_headers("# comment\n/a\n\tX-A : b\n")));
+}
+
+#[test]
 fn without_header_rules_nothing_speaks_of_them() {
     for part in ["_asked", "geo $", "X-Robots-Tag", "auth_basic"] {
         assert_eq!(count(&vhost(), part), 0, "{part}");

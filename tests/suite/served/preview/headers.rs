@@ -160,6 +160,23 @@ fn both_servers_send_what_the_rules_say() {
 }
 
 #[test]
+fn a_page_whose_own_header_forbids_the_script_of_the_preview_stays_as_it_is() {
+    let export = open_tempdir();
+    small_export(export.path());
+    write(
+        &export.path().join("_headers"),
+        "/docs/*\n  Content-Security-Policy: script-src https://cdn.example.com\n",
+    );
+    let world = world(export.path(), "");
+    let opened = |target: &str| {
+        let request = Request::get(target).header("Sec-Fetch-Dest", "document");
+        String::from_utf8(request.send(world.preview).body).unwrap()
+    };
+    assert!(opened("/").contains("/__syntax/client.js"));
+    assert!(!opened("/docs/a").contains("/__syntax/client.js"));
+}
+
+#[test]
 fn a_file_beside_the_site_manifest_counts_and_a_bad_line_stops_the_publish() {
     let project = Project::new();
     small_export(&project.dir.join("out"));
