@@ -329,6 +329,7 @@ pub struct RedirectChange {
     /// How it changed.
     pub change: ChangeKind,
     /// The redirect that the earlier release has.
+    #[serde(skip)]
     pub former: Option<Redirect>,
 }
 
