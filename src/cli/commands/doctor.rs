@@ -12,7 +12,7 @@ use syntax_publish::live::doctor::{
 };
 use syntax_publish::live::http::Endpoint;
 use syntax_publish::next::client::Client;
-use syntax_publish::rules::Rules;
+use syntax_publish::rules::{Rules, marker};
 use syntax_publish::site::pipeline;
 use syntax_publish::store::session::Session;
 
@@ -38,9 +38,10 @@ impl Run {
         let patient = DoctorContext {
             origin,
             url,
-            base_path: rules.base_path,
+            base_path: rules.base_path.clone(),
             printed: Printed {
                 hsts: workplace.config.nginx.hsts.map(|hsts| hsts.as_secs()),
+                settings: is_read.then(|| marker::settings(&rules)),
                 headers: is_read.then_some(rules.headers),
                 noindex: workplace.target.access.noindex,
                 has_password: workplace.target.access.basic_auth.is_some(),

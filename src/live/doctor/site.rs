@@ -58,6 +58,8 @@ pub struct Printed {
     pub hsts: Option<u64>,
     /// The headers of the site's own. `None` if its export can't be read.
     pub headers: Option<CustomHeaders>,
+    /// The digest of everything that it is printed from, see [`marker::settings`]. `None` if the export can't be read.
+    pub settings: Option<String>,
     /// Whether search engines are asked to leave the whole site out.
     pub noindex: bool,
     /// Whether visitors need a password.
@@ -119,7 +121,7 @@ pub(super) fn site_checks(replies: &Replies, known: SiteFacts<'_>) -> [Outcome; 
             let rules = if known.printed.has_password && page.status == 200 {
                 wrong("the target has `basic-auth`, and the vhost asks for no password", PRINT)
             } else {
-                rules(replies)
+                rules(replies, known.printed)
             };
             return [
                 vhost,
@@ -189,9 +191,16 @@ fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }
 
-fn rules(replies: &Replies) -> Outcome {
-    let number = marker_of(replies).map_or(1, |marker| marker.rules);
+fn rules(replies: &Replies, printed: &Printed) -> Outcome {
+    let marker = marker_of(replies);
+    let number = marker.as_ref().map_or(1, |marker| marker.rules);
+    let settings = marker.and_then(|marker| marker.settings);
     match number {
+        RULES if settings.is_some() && printed.settings.is_some() && settings != printed.settings => wrong(
+            "the vhost was printed before the export or the site manifest changed what it contains: patterns of redirects, \
+             headers, types, languages, the form of the pages",
+            PRINT,
+        ),
         RULES => fine(format!("printed by the rules of this version ({RULES})")),
         newer if newer > RULES => fine(format!("printed by a later version ({newer}; this one has {RULES})")),
         older => wrong(

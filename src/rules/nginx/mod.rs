@@ -248,7 +248,7 @@ map $realpath_root {answer} {{
     default "";
 {places}}}
 "#,
-            source = self.variable("source"),
+            source = self.variable("from"),
             answer = self.variable("answer"),
         );
         let mut patterns = self.vhost.rules.redirects.patterns().peekable();
@@ -259,7 +259,7 @@ map $realpath_root {answer} {{
             text,
             "\n# Patterns of redirects, for addresses that no release can list.\nmap {} {} {{\n    default \"\";",
             self.variable("path"),
-            self.variable("pattern"),
+            self.variable("match"),
         );
         for rule in patterns {
             let (path, query, fragment) = rule.target_of_groups();
@@ -289,7 +289,7 @@ map {path} {missing} {{
 }}
 "#,
             path = self.variable("path"),
-            missing = self.variable("missing"),
+            missing = self.variable("lost"),
             base = values::pattern(self.base),
         );
         if let Some(first) = self.vhost.rules.languages.first() {
@@ -297,7 +297,7 @@ map {path} {missing} {{
                 text,
                 "\n# The first language of the visitor's that the site has.\n\
                  map $http_accept_language {} {{\n    default {first};\n    \"~{}\" $1;\n}}\n",
-                self.variable("language"),
+                self.variable("lang"),
                 languages::regex(&self.vhost.rules.languages),
             );
         }

@@ -48,7 +48,7 @@ impl Site<'_> {
             docroot = self.docroot,
             current = layout::CURRENT,
             folder = redirect::FOLDER,
-            source = self.variable("source").trim_start_matches('$'),
+            source = self.variable("from").trim_start_matches('$'),
             moved = self.variable("moved"),
             answer = self.variable("answer"),
         );
@@ -59,7 +59,7 @@ impl Site<'_> {
                      set {moved} {pattern};\n\
                  }}\n",
                 moved = self.variable("moved"),
-                pattern = self.variable("pattern"),
+                pattern = self.variable("match"),
             );
         }
         for status in Status::ALL {
@@ -87,14 +87,14 @@ impl Site<'_> {
         let lead = format!(
             "return 302 {}/{}{slash}$is_args$args;\n",
             self.base,
-            self.variable("language")
+            self.variable("lang")
         );
         location(LANGUAGE, &lead)
     }
 
     /// The location of the page for missing files. An address in the folder of a language gets that of the language.
     fn not_found(&self) -> String {
-        let missing = self.variable("missing");
+        let missing = self.variable("lost");
         let pages = NOT_FOUND_ENDS.map(|end| format!("{missing}{end}"));
         let internal = if self.vhost.rules.one_address {
             "internal;\n"

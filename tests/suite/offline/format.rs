@@ -82,7 +82,7 @@ fn release_documents_of_every_version_are_read() {
 
 #[test]
 fn a_later_manifest_is_refused_by_name() {
-    let later = golden("tree-1-top.txt").replacen("tree 1", "tree 2", 1);
+    let later = golden("tree-1-top.txt").replacen("tree 1", "tree 3", 1);
     let error = Tree::parse(&later).unwrap_err().to_string();
-    assert!(error.contains("syntax-publish tree 2"), "{error}");
+    assert!(error.contains("syntax-publish tree 3"), "{error}");
 }
