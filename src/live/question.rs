@@ -4,12 +4,13 @@
 //! number of questions is bounded because a first publish may have a hundred thousand files. What the limit leaves out
 //! is counted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::files::Files;
-use crate::model::manifest::{Change, ChangeKind, is_page};
+use crate::model::manifest::{Change, ChangeKind, Changes, is_page};
 use crate::model::path::SitePath;
 use crate::model::tree::File;
+use crate::next::url::decoded;
 use crate::rules::Rules;
 use crate::rules::file_address;
 use crate::rules::headers::deployment_of;
@@ -112,12 +113,14 @@ pub fn questions<'a>(
     rules: &Rules,
     files: &dyn Files,
     all: impl Iterator<Item = (SitePath, &'a File)>,
-    changes: &[Change],
+    changes: &Changes,
     mark: &str,
 ) -> Questions {
     let is_file = |path: &str| files.file(path).is_some();
-    let (removed, there): (Vec<&Change>, Vec<&Change>) =
-        changes.iter().partition(|change| change.change == ChangeKind::Removed);
+    let (removed, there): (Vec<&Change>, Vec<&Change>) = changes
+        .list
+        .iter()
+        .partition(|change| change.change == ChangeKind::Removed);
     let wanted = there.len();
     let (pages, others): (Vec<&Change>, Vec<&Change>) = there.into_iter().partition(|change| is_page(&change.path));
     let chosen: Vec<&Change> = spread(pages, MOST_PAGES).chain(spread(others, MOST_OTHERS)).collect();
@@ -156,12 +159,19 @@ pub fn questions<'a>(
             ..question(target, Subject::Deployment(deployment))
         });
     }
+    // An old vhost answers 404 at a moved address, and this one redirects. `doctor` tells about the vhost.
+    let moved: HashSet<&str> = changes.redirects.iter().map(|moved| &*moved.address).collect();
+    let is_moved = |target: &str| {
+        let inner = target.strip_prefix(&rules.base_path).unwrap_or(target);
+        moved.contains(&*decoded(inner).unwrap_or_default()) || rules.redirects.is_moved(target)
+    };
     // Files in the pool are meant to stay reachable after they left the release.
     let is_pooled = |path: &str| crate::model::cache::pooled(path, rules.classes.classify(path));
     let gone = removed.into_iter().filter(|change| !is_pooled(change.path.as_str()));
     list.extend(gone.take(MOST_REMOVED).filter_map(|change| {
         let own = change.path.as_str();
         let target = file_address::preferred(rules, own, &|path| path == own || is_file(path))?;
+        let target = Some(target).filter(|target| !is_moved(target.trim_end_matches('/')))?;
         Some(question(target, Subject::Removed(change.path.clone())))
     }));
     // Two addresses that no site has.

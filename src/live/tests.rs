@@ -9,7 +9,7 @@ use crate::live::http::{Endpoint, Response};
 use crate::model::cache::Classes;
 use crate::model::digest::Digest;
 use crate::model::encoding::{Encodings, Recipe};
-use crate::model::manifest::{Change, ChangeKind};
+use crate::model::manifest::{Change, ChangeKind, Changes, RedirectChange};
 use crate::model::path::SitePath;
 use crate::model::tree::File;
 use crate::rules::file_address;
@@ -55,7 +55,11 @@ fn files(paths: &[&str]) -> HashMap<SitePath, File> {
 fn asked(files: &HashMap<SitePath, File>, changes: &[Change]) -> Questions {
     let rules = rules("", PageForm::Flat);
     let all = files.iter().map(|(path, file)| (path.clone(), file));
-    questions(&rules, files, all, changes, "x")
+    let changes = Changes {
+        list: changes.to_vec(),
+        ..Changes::default()
+    };
+    questions(&rules, files, all, &changes, "x")
 }
 
 fn change(text: &str, change: ChangeKind) -> Change {
@@ -111,6 +115,37 @@ fn finding(side: Side, question: Option<&Question>, flaw: Flaw) -> Finding {
         insecure: false,
     };
     visit.finding(question, flaw, None)
+}
+
+#[test]
+fn removed_page_that_moved_is_not_expected_to_be_missing() {
+    let files = files(&["index.html", "new.html"]);
+    let gone = |rules: &Rules, redirects: &[&str]| {
+        let all = files.iter().map(|(path, file)| (path.clone(), file));
+        let moved = redirects.iter().map(|address| RedirectChange {
+            address: (*address).to_owned(),
+            change: ChangeKind::Added,
+            former: None,
+        });
+        let changes = Changes {
+            list: ["old.html", "lost.html", "by/rule.html"]
+                .map(|path| change(path, ChangeKind::Removed))
+                .to_vec(),
+            redirects: moved.collect(),
+        };
+        let asked = questions(rules, &files, all, &changes, "x").list.into_iter();
+        let removed = asked.filter(|question| matches!(question.subject, Subject::Removed(_)));
+        removed.map(|question| question.target).collect::<Vec<_>>()
+    };
+    let plain = rules("", PageForm::Flat);
+    assert_eq!(gone(&plain, &[]), ["/old", "/lost", "/by/rule"]);
+    assert_eq!(gone(&plain, &["/old"]), ["/lost", "/by/rule"]);
+    let (redirects, _) = crate::rules::redirects::parse("_redirects", "/by/* /new\n/lost /new\n");
+    let with_rules = Rules {
+        redirects: crate::rules::Redirects::new(redirects),
+        ..plain
+    };
+    assert_eq!(gone(&with_rules, &[]), ["/old"]);
 }
 
 #[test]

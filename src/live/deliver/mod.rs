@@ -278,7 +278,7 @@ impl LiveSite<'_> {
         let mut all: Vec<(&SitePath, &File)> = on_host.files.iter().collect();
         all.sort_unstable_by_key(|(path, _)| *path);
         let changes = match part {
-            ReleasePart::Changes => on_host.changes.list.clone(),
+            ReleasePart::Changes => on_host.changes.clone(),
             ReleasePart::Pages => {
                 let pages = all.iter().filter(|(path, _)| is_page(path));
                 let asked = pages.map(|(path, file)| Change {
@@ -287,7 +287,10 @@ impl LiveSite<'_> {
                     bytes: file.size,
                     brought: Vec::new(),
                 });
-                asked.collect()
+                Changes {
+                    list: asked.collect(),
+                    redirects: Vec::new(),
+                }
             }
         };
         let mark = crate::store::run_id::run_id().to_string();
@@ -332,7 +335,7 @@ impl LiveSite<'_> {
 
 impl PublicSite {
     fn questions(&self, site: &Site, changes: &Changes, mark: &str) -> Questions {
-        questions(&self.rules, site, site.all_files(), &changes.list, mark)
+        questions(&self.rules, site, site.all_files(), changes, mark)
     }
 
     fn wanted(&self, urls: Vec<String>, release: &ReleaseId) -> PurgeRequest {

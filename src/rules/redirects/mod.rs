@@ -183,6 +183,12 @@ impl Redirects {
         self.patterns().find_map(|rule| rule.answer(spelled))
     }
 
+    /// Whether a rule is for an address, as the visitor spelled it.
+    #[must_use]
+    pub fn is_moved(&self, spelled: &str) -> bool {
+        self.rules.iter().any(|rule| rule.from.matched(spelled).is_some())
+    }
+
     /// The redirects that a release contains. `addresses` are those of the site's files, percent-encoded; a page has its
     /// own address alone. `is_answered` says whether a file or a page answers at a percent-encoded address. `base` is the
     /// base path of the site, which the entries don't have.
