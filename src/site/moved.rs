@@ -134,7 +134,9 @@ impl NewSite<'_> {
             .list
             .iter()
             .filter(|change| change.change == ChangeKind::Removed);
-        let pages = removed.filter(|change| is_page(&change.path) && is_reached_by_links(change.path.as_str()));
+        // The check `index` names a front page that is gone.
+        let is_inner = |path: &SitePath| is_page(path) && path.as_str() != "index.html";
+        let pages = removed.filter(|change| is_inner(&change.path) && is_reached_by_links(change.path.as_str()));
         let pages = pages.filter_map(|change| {
             let path = change.path.as_str();
             let is_pooled = self.rules.classes.pooled().any(|pattern| pattern.has(path.as_bytes()));

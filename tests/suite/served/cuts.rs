@@ -92,6 +92,18 @@ fn run_over(
     })
 }
 
+/// Runs a command over several lines, and returns the one that carried the fewest bytes: the number of packets, and
+/// therefore of bytes, depends on how busy the machine is.
+fn shortest_rehearsal(run: impl Fn(&DelayProxy) -> Result<bool, String>, port: u16) -> DelayProxy {
+    let rehearsals = (0..4).map(|_| {
+        let proxy = DelayProxy::start(port, Duration::ZERO);
+        assert_eq!(run(&proxy), Ok(true));
+        proxy
+    });
+    let shortest = rehearsals.min_by_key(|proxy| proxy.bytes_up() + proxy.bytes_down());
+    shortest.expect("a rehearsal")
+}
+
 fn cut_everywhere(stride: usize) {
     let sshd = Arc::new(Sshd::start(Jail::Plain));
     let scenario = scenario::publish_that_adds_to_the_pool();
@@ -99,16 +111,13 @@ fn cut_everywhere(stride: usize) {
     let (course, saved) = on_a_thread(course(&ground, &scenario));
     ground.restore(saved.as_ref());
     let run_over = |proxy: &DelayProxy, ground: &Served| run_over(proxy, ground, &scenario, &course, How::default());
-    // The number of packets of a publish, and therefore of bytes, depends on how busy the machine is. The shortest of
-    // several rehearsals counts.
-    let rehearsals = (0..4).map(|_| {
-        ground.restore(saved.as_ref());
-        let proxy = DelayProxy::start(sshd.port, Duration::ZERO);
-        assert_eq!(run_over(&proxy, &ground), Ok(true));
-        proxy
-    });
-    let shortest = rehearsals.min_by_key(|proxy| proxy.bytes_up() + proxy.bytes_down());
-    let proxy = shortest.expect("a rehearsal");
+    let proxy = shortest_rehearsal(
+        |proxy| {
+            ground.restore(saved.as_ref());
+            run_over(proxy, &ground)
+        },
+        sshd.port,
+    );
     let around = |pieces: Vec<u64>| -> Vec<u64> {
         let mut places: Vec<u64> = pieces.into_iter().flat_map(|end| [end - 1, end, end + 1]).collect();
         places.sort_unstable();
@@ -209,11 +218,17 @@ fn silence_everywhere(scenario: &Scenario, stride: usize) {
     let (course, saved) = on_a_thread(course(&ground, scenario));
     ground.restore(saved.as_ref());
     let handshake = handshake(&ground);
-    let proxy = DelayProxy::start(sshd.port, Duration::ZERO);
-    let went = run_over(&proxy, &ground, scenario, &course, How::default());
-    assert_eq!(went, Ok(true));
+    let proxy = shortest_rehearsal(
+        |proxy| {
+            ground.restore(saved.as_ref());
+            run_over(proxy, &ground, scenario, &course, How::default())
+        },
+        sshd.port,
+    );
     let mut places = proxy.pieces_up();
     places.retain(|end| *end >= handshake);
+    // A run that sends fewer packets never reaches the end.
+    places.pop();
     let all = places.len();
     let chosen: Vec<u64> = places.into_iter().step_by(stride).collect();
     let next = AtomicUsize::new(0);
@@ -265,7 +280,7 @@ fn a_publish_over_a_line_that_falls_silent_tears_nothing() {
 
 #[test]
 fn a_rollback_over_a_line_that_falls_silent_tears_nothing() {
-    silence_everywhere(&scenario::rollback(), 5);
+    silence_everywhere(&scenario::rollback(), 2);
 }
 
 #[test]
