@@ -486,6 +486,30 @@ mod tests {
     }
 
     #[test]
+    fn a_vhost_that_was_printed_from_other_settings_is_wrong() {
+        let answer = Response {
+            status: 200,
+            headers: Vec::new(),
+            body: marker::text("ab12", "cd34").into_bytes(),
+        };
+        let replies = Replies {
+            marker: Some(Ok(answer)),
+            ..Replies::default()
+        };
+        let state = |settings: Option<&str>| {
+            let printed = Printed {
+                settings: settings.map(str::to_owned),
+                ..Printed::default()
+            };
+            rules(&replies, &printed).state
+        };
+        assert_eq!(state(Some("cd34")), CheckResult::Fine);
+        assert_eq!(state(Some("ef56")), CheckResult::Wrong);
+        // Without an export nothing is known of what it should be.
+        assert_eq!(state(None), CheckResult::Fine);
+    }
+
+    #[test]
     fn the_headers_of_the_sites_own_are_expected_where_its_rules_say() {
         let rules = |text: &str| Printed {
             headers: Some(CustomHeaders::new(parse(FILE, text).0)),

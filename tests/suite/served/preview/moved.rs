@@ -228,3 +228,70 @@ fn languages_have_their_own_page_for_missing_files_and_a_front_page_leads_to_the
         assert_eq!(answer(server, "/"), "302 /en");
     }
 }
+
+/// A file like that of a documentation site that comes from Netlify. Each line says what becomes of it.
+fn real_file() -> String {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/redirects/_redirects");
+    std::fs::read_to_string(file).unwrap()
+}
+
+#[test]
+fn each_line_of_a_real_file_works_or_is_refused_with_a_reason() {
+    let text = real_file();
+    let (rules, bad) = syntax_publish::rules::redirects::parse("_redirects", &text);
+    let lines = || (1u32..).zip(text.lines());
+    let refused: Vec<(u32, &str)> = bad.iter().map(|line| (line.place.line, &*line.reason)).collect();
+    let reasons = lines().filter_map(|(number, line)| Some((number, line.split_once("  #! ")?.1)));
+    assert_eq!(refused, reasons.collect::<Vec<_>>());
+    let answers = lines().filter_map(|(_, line)| line.split_once("  #> ")?.1.split_once(" => "));
+    let answers: Vec<(&str, &str)> = answers.collect();
+    assert_eq!(rules.len(), answers.len());
+
+    let export = open_tempdir();
+    small_export(export.path());
+    let page = std::fs::read(export.path().join("docs/a.html")).unwrap();
+    let targets = answers
+        .iter()
+        .filter_map(|(_, answer)| answer.split_once(' ')?.1.split(['?', '#']).next());
+    for target in targets.filter(|target| target.starts_with('/') && *target != "/docs/not/there") {
+        let name = if target.ends_with(".xml") {
+            target[1..].to_owned()
+        } else {
+            format!("{}.html", &target[1..])
+        };
+        write(&export.path().join(name), &page);
+    }
+    write(&export.path().join("_redirects"), &text);
+    assert_answers(&world(export.path(), ""), &answers);
+}
+
+#[test]
+fn other_names_lead_to_the_same_address_of_the_site() {
+    let project = crate::support::command::Project::new();
+    small_export(&project.dir.join("out"));
+    project.write_manifest(
+        "[site]\nurl = \"http://docs.example.com\"\naliases = [\"www.docs.example.com\", \"docs.example.org\"]\n\
+         [targets.local]\nkind = \"local\"\ndocroot = \"docroot\"\n",
+    );
+    project.run(&["publish"]).expect_code(0);
+    let docroot = project.dir.join("docroot").display().to_string();
+    let nginx = crate::support::nginx::Nginx::of(&project, &["--docroot", &docroot]);
+    let asked = |name: &str, target: &str| {
+        let answer = Request::get(target).header("Host", name).send(nginx.address());
+        (answer.status, answer.header("location").map(str::to_owned))
+    };
+    assert_eq!(asked("docs.example.com", "/docs/a"), (200, None));
+    for alias in ["www.docs.example.com", "docs.example.org"] {
+        let to = "http://docs.example.com/docs/a?q=%20x".to_owned();
+        assert_eq!(asked(alias, "/docs/a?q=%20x"), (308, Some(to)), "{alias}");
+    }
+    let refused = "[site]\naliases = [\"https://www.example.com\"]\n";
+    project.write_manifest(refused);
+    assert!(
+        project
+            .run(&["check"])
+            .expect_code(2)
+            .stderr
+            .contains("is not a host name in lower case")
+    );
+}
