@@ -3,7 +3,7 @@
 default:
     @just --list
 
-# Formatting, lints, unit tests and the suite without its servers
+# Formatting, lints, unit tests and the suite without its servers and proofs
 quick:
     tests/run quick
 
