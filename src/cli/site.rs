@@ -53,10 +53,12 @@ impl Workplace {
         let mut config = parsed.config;
         let base = folder_of(&file)?;
         if let Some(text) = read_if_there(&base.join(redirects::FILE))? {
-            config.redirects.add_file(&text);
+            config.redirects.put_before(redirects::parse(redirects::FILE, &text));
         }
         if let Some(text) = read_if_there(&base.join(custom_headers::FILE))? {
-            config.headers.add_file(&text);
+            config
+                .headers
+                .put_before(custom_headers::parse(custom_headers::FILE, &text));
         }
         let target_name = global.target.clone().unwrap_or_else(|| config.publish.target.clone());
         let Some(target) = config.targets.get(&target_name).cloned() else {

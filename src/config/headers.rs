@@ -1,47 +1,12 @@
-//! `[[headers]]`, and a `_headers` file next to the site manifest.
+//! `[[headers]]`.
 //!
-//! Pure. A mistake in the site manifest is an error of the site manifest. A line of the file that can't be followed is a
-//! finding of the check `headers`, like one of the export's own file.
+//! Pure. A mistake here is an error of the site manifest. A line of a `_headers` file that can't be followed is a finding of
+//! the check `headers`.
 
 use super::section::{Section, expect, text};
-use crate::rules::custom_headers::{self, HeaderRule};
-use crate::rules::redirects::{BadLine, Place};
+use crate::rules::custom_headers::HeaderRule;
 
-/// The name of the site manifest, as the place of a rule.
-const SITE_MANIFEST: &str = "site-manifest.toml";
-
-/// Headers that the configuration adds to those of the export.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers {
-    /// The rules, in the order in which they apply.
-    pub rules: Vec<HeaderRule>,
-    /// Lines that can't be followed.
-    pub bad: Vec<BadLine>,
-}
-
-impl Headers {
-    /// Adds the text of a `_headers` file next to the site manifest. Its rules apply before those of the site manifest,
-    /// which therefore can remove what they set.
-    pub fn add_file(&mut self, text: &str) {
-        let (rules, bad) = custom_headers::parse(custom_headers::FILE, text);
-        self.rules.splice(0..0, rules);
-        self.bad.extend(bad);
-    }
-}
-
-pub(super) fn of_section(top: &Section<'_>) -> Headers {
-    let rules = top.tables("headers").into_iter().filter_map(|section| {
-        let rule = rule(&section);
-        section.close();
-        rule
-    });
-    Headers {
-        rules: rules.collect(),
-        bad: Vec::new(),
-    }
-}
-
-fn rule(section: &Section<'_>) -> Option<HeaderRule> {
+pub(super) fn rule(section: &Section<'_>) -> Option<HeaderRule> {
     let address = expect("an address that starts with `/`, as in `_headers`", r#""/docs/*""#);
     let value = expect("the value of a header, or false to remove it", r#""noindex""#);
     if !section.has("for") {
@@ -51,16 +16,12 @@ fn rule(section: &Section<'_>) -> Option<HeaderRule> {
         let table = expect("a table of headers", r#"{ X-Robots-Tag = "noindex" }"#);
         section.missing("values", table);
     }
-    let place = Place {
-        file: SITE_MANIFEST.to_owned(),
-        line: section.line(),
-    };
     let refuse = |table: &Section<'_>, key: &str, reason: String| {
         let hint = "see `[[headers]]` in the reference".to_owned();
         table.problem(key, format!("this rule {reason}"), hint);
     };
     let rule = section.read_text("for", address, |text| {
-        let rule = HeaderRule::new(place, text);
+        let rule = HeaderRule::new(section.place(), text);
         Ok(rule.map_err(|reason| refuse(section, "for", reason)).ok())
     });
     let Some(mut rule) = rule.flatten() else {
@@ -94,7 +55,10 @@ mod tests {
         let mut headers = parse(text).unwrap().config.headers;
         assert_eq!(headers.rules.len(), 2);
         assert_eq!(headers.rules[0].place.line, 1);
-        headers.add_file("/*\n  X-Robots-Tag: all\n  Server: a\n");
+        headers.put_before(crate::rules::custom_headers::parse(
+            "_headers",
+            "/*\n  X-Robots-Tag: all\n  Server: a\n",
+        ));
         assert_eq!(headers.bad.len(), 1);
         let rules = CustomHeaders::new(headers.rules);
         let values = |name: &str| {

@@ -38,17 +38,18 @@ pub use check::{CHECKS, Check, KnownFindings, Level, Levels};
 pub use feature::{
     Cloudflare, Encode, Fingerprint, Next, Nginx, Notify, Origin, PurgeHook, Scope, Sign, Verify, Watch,
 };
-pub use headers::Headers;
 pub use host_key::HostKey;
 pub(crate) use pattern::ends_with_escape;
 pub use pattern::{Forbidden, PatternError};
 pub use problem::{ConfigError, Problem, Warning};
-pub use redirects::Redirects;
 pub use target::{SftpTarget, Target, TargetKind};
 pub use url::{WebUrl, is_loopback};
 pub use values::{compile_globs, parse_duration};
 
 use crate::rules::OwnTypes;
+use crate::rules::custom_headers::HeaderRule;
+use crate::rules::lines::RuleLines;
+use crate::rules::redirects::RedirectRule;
 use report::ProblemList;
 use section::{FromSection, Refusal, Section, expect, owned_if, quoted, suggestion, which, whole};
 use values::{globs, is_name, local_path, percent};
@@ -107,9 +108,9 @@ pub struct SiteConfig {
     /// `[types]`.
     pub types: OwnTypes,
     /// `[[redirects]]`, and those of a file next to the site manifest.
-    pub redirects: Redirects,
+    pub redirects: RuleLines<RedirectRule>,
     /// `[[headers]]`, and those of a file next to the site manifest.
-    pub headers: Headers,
+    pub headers: RuleLines<HeaderRule>,
 }
 
 impl SiteConfig {
@@ -249,8 +250,8 @@ fn read(document: &DeTable<'_>, report: &ProblemList<'_>) -> SiteConfig {
         watch: top.read_table("watch"),
         sign: top.read_table("sign"),
         types: top.open("types").as_ref().map(types).unwrap_or_default(),
-        redirects: redirects::of_section(&top),
-        headers: headers::of_section(&top),
+        redirects: top.rules("redirects", redirects::rule),
+        headers: top.rules("headers", headers::rule),
     };
     for table in ["csp", "dictionary", "indexnow", "sitemap", "budget", "channels"] {
         top.open(table);

@@ -1,47 +1,13 @@
-//! `[[redirects]]`, and a `_redirects` file next to the site manifest.
+//! `[[redirects]]`.
 //!
-//! Pure. A mistake in the site manifest is an error of the site manifest. A line of the file that can't be followed is a
-//! finding of the check `redirects`, like one of the export's own file.
+//! Pure. A mistake here is an error of the site manifest. A line of a `_redirects` file that can't be followed is a finding of
+//! the check `redirects`.
 
 use super::section::{Refusal, Section, expect, whole};
 use crate::model::redirect::Status;
-use crate::rules::redirects::{self, BadLine, Place, RedirectRule};
+use crate::rules::redirects::{DEFAULT_STATUS, RedirectRule};
 
-/// The name of the site manifest, as the place of a rule.
-const SITE_MANIFEST: &str = "site-manifest.toml";
-
-/// Redirects that the configuration adds to those of the export.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Redirects {
-    /// The rules, in the order in which they apply.
-    pub rules: Vec<RedirectRule>,
-    /// Lines that can't be followed.
-    pub bad: Vec<BadLine>,
-}
-
-impl Redirects {
-    /// Adds the text of a `_redirects` file next to the site manifest. Its rules apply before those of the site
-    /// manifest.
-    pub fn add_file(&mut self, text: &str) {
-        let (rules, bad) = redirects::parse(redirects::FILE, text);
-        self.rules.splice(0..0, rules);
-        self.bad.extend(bad);
-    }
-}
-
-pub(super) fn of_section(top: &Section<'_>) -> Redirects {
-    let rules = top.tables("redirects").into_iter().filter_map(|section| {
-        let rule = rule(&section);
-        section.close();
-        rule
-    });
-    Redirects {
-        rules: rules.collect(),
-        bad: Vec::new(),
-    }
-}
-
-fn rule(section: &Section<'_>) -> Option<RedirectRule> {
+pub(super) fn rule(section: &Section<'_>) -> Option<RedirectRule> {
     let address = expect("an address that starts with `/`", r#""/old/page""#);
     let target = expect(
         "an address that starts with `/`, or an http or https URL",
@@ -63,12 +29,8 @@ fn rule(section: &Section<'_>) -> Option<RedirectRule> {
     if section.has("status") && status.is_none() {
         return None;
     }
-    let place = Place {
-        file: SITE_MANIFEST.to_owned(),
-        line: section.line(),
-    };
-    let status = status.unwrap_or(redirects::DEFAULT_STATUS);
-    match RedirectRule::new(place, &from?, &to?, status) {
+    let status = status.unwrap_or(DEFAULT_STATUS);
+    match RedirectRule::new(section.place(), &from?, &to?, status) {
         Ok(rule) => Some(rule),
         Err(reason) => {
             section.problem(

@@ -11,6 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::report::ProblemList;
+use crate::rules::lines::{Place, RuleLines};
 
 /// The number of characters of a value that an error shows.
 const SHOWN: usize = 60;
@@ -180,9 +181,25 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// The line of this table, from 1.
-    pub(super) fn line(&self) -> u32 {
-        u32::try_from(self.report.line(self.offset)).unwrap_or(u32::MAX)
+    /// Where this table is, as the place of a rule.
+    pub(super) fn place(&self) -> Place {
+        Place {
+            file: "site-manifest.toml".to_owned(),
+            line: u32::try_from(self.report.line(self.offset)).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The rules of the list of tables at `key`.
+    pub(super) fn rules<R>(&self, key: &'static str, read: fn(&Self) -> Option<R>) -> RuleLines<R> {
+        let rules = self.tables(key).into_iter().filter_map(|section| {
+            let rule = read(&section);
+            section.close();
+            rule
+        });
+        RuleLines {
+            rules: rules.collect(),
+            bad: Vec::new(),
+        }
     }
 
     /// Every entry of this table as a table, located at the offset of its name.

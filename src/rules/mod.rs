@@ -16,6 +16,7 @@ pub mod file_address;
 pub mod fingerprint;
 pub mod headers;
 pub mod languages;
+pub mod lines;
 pub mod marker;
 pub mod nginx;
 pub mod pages;

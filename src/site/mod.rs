@@ -13,7 +13,6 @@ pub mod decode;
 pub mod encode;
 mod error;
 pub mod fingerprint;
-pub mod headers;
 pub mod moved;
 pub mod pipeline;
 pub mod plain_folder;

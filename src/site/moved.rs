@@ -12,11 +12,9 @@ use crate::model::manifest::{ChangeKind, Changes, Site, is_page};
 use crate::model::path::SitePath;
 use crate::model::redirect::{self, Redirect, Status};
 use crate::next::url::{decoded, encoded};
-use crate::rules::redirects::{DEFAULT_STATUS, FILE, Place, RedirectRule};
+use crate::rules::lines::Place;
+use crate::rules::redirects::{DEFAULT_STATUS, FILE, LONGEST_CHAIN, RedirectRule};
 use crate::rules::{Address, Outcome, Rules, file_address};
-
-/// Longer chains of redirects count as loops.
-const LONGEST_CHAIN: usize = 20;
 
 /// How many pages that stay are read to find out what all pages have in common.
 const OTHERS: usize = 12;

@@ -30,7 +30,7 @@ use crate::site::fingerprint;
 use crate::site::scan::{self, LeftOut, Scan, ScanOptions};
 use crate::site::source::{Export, Source};
 use crate::site::survey::{self, Elsewhere, Rewritten, Survey};
-use crate::site::{headers, redirects, settings};
+use crate::site::{redirects, settings};
 
 /// A site that is ready to be compared with a host, sent, or written to a folder.
 pub struct Prepared {
@@ -205,8 +205,8 @@ impl<'a> LocalSite<'a> {
         let client = survey::find_client(&scan.assets, &source)?;
         let paths = published(&scan.assets).map(|asset| asset.path.as_str());
         Ok(Rules {
-            redirects: redirects::read(self.config, &scan.assets, &source)?.redirects,
-            headers: headers::read(self.config, &scan.assets, &source)?.headers,
+            redirects: Redirects::new(settings::redirects(self.config, &scan.assets, &source)?.rules),
+            headers: CustomHeaders::new(settings::headers(self.config, &scan.assets, &source)?.rules),
             ..rules(self.config, client, paths)
         })
     }
@@ -263,12 +263,12 @@ impl<'a> LocalSite<'a> {
             copies: &config.fingerprint.prefix,
         };
         let mut problems = check::check(material, &config.check.levels);
-        let moved = redirects::read(config, assets, source)?;
-        let own = headers::read(config, assets, source)?;
+        let moved = settings::redirects(config, assets, source)?;
+        let own = settings::headers(config, assets, source)?;
         let paths: Vec<&str> = published(assets).map(|asset| asset.path.as_str()).collect();
         let rules = Rules {
-            redirects: moved.redirects,
-            headers: own.headers,
+            redirects: Redirects::new(moved.rules),
+            headers: CustomHeaders::new(own.rules),
             ..rules(config, survey.client.clone(), paths.iter().copied())
         };
         let (table, addresses) = redirects::table(&rules, &paths);

@@ -1,41 +1,11 @@
-//! The redirects of a site: reads the files that contain them, and makes the entries of the release.
+//! The redirects of a site: makes the entries of the release. Pure.
 //!
 //! [`crate::rules::redirects`] decides what a rule means.
 
-use super::settings;
-use crate::config::SiteConfig;
-use crate::model::asset::Asset;
 use crate::next::page::owners;
 use crate::next::url::CLIENT;
-use crate::rules::redirects::{BadLine, FILE, Table, parse};
+use crate::rules::redirects::Table;
 use crate::rules::{Address, Outcome, Redirects, Rules, file_address, languages};
-use crate::site::source::{Source, SourceError};
-
-/// The redirects of a site and what can't be followed of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SiteRedirects {
-    /// The rules.
-    pub redirects: Redirects,
-    /// Lines that can't be followed.
-    pub bad: Vec<BadLine>,
-}
-
-/// Reads the redirects of the export, and adds those of the configuration, which apply after them.
-///
-/// # Errors
-/// [`SourceError`] if the file of the export can't be read.
-pub fn read(config: &SiteConfig, assets: &[Asset], source: &dyn Source) -> Result<SiteRedirects, SourceError> {
-    let (mut rules, mut bad) = match settings::text(FILE, assets, source)? {
-        Ok(text) => parse(FILE, &text.unwrap_or_default()),
-        Err(line) => (Vec::new(), vec![line]),
-    };
-    rules.extend(config.redirects.rules.iter().cloned());
-    bad.extend(config.redirects.bad.iter().cloned());
-    Ok(SiteRedirects {
-        redirects: Redirects::new(rules),
-        bad,
-    })
-}
 
 /// Makes the entries of a release that consists of these files, and the addresses of the files. `paths` must be
 /// sorted.

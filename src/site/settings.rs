@@ -2,10 +2,12 @@
 //!
 //! They are read here and never published.
 
+use crate::config::SiteConfig;
 use crate::model::asset::Asset;
 use crate::model::path::SitePath;
-use crate::rules::custom_headers;
-use crate::rules::redirects::{self, BadLine, Place};
+use crate::rules::custom_headers::{self, HeaderRule};
+use crate::rules::lines::{BadLine, Place, RuleLines};
+use crate::rules::redirects::{self, RedirectRule};
 use crate::site::source::{Source, SourceError};
 
 /// The files, which are at the top of the export.
@@ -20,17 +22,58 @@ pub fn is_setting(path: &SitePath) -> bool {
     FILES.contains(&path.as_str())
 }
 
-/// Reads a file of settings; nothing if there is none. A file that is not read at all is one bad line.
+/// Reads the redirects of the export, and adds those of the configuration, which apply after them.
 ///
 /// # Errors
-/// [`SourceError`] if the file can't be read.
-pub fn text(file: &str, assets: &[Asset], source: &dyn Source) -> Result<Result<Option<String>, BadLine>, SourceError> {
-    let Some(asset) = assets.iter().find(|asset| asset.path.as_str() == file) else {
-        return Ok(Ok(None));
-    };
+/// [`SourceError`] if the file of the export can't be read.
+pub fn redirects(
+    config: &SiteConfig,
+    assets: &[Asset],
+    source: &dyn Source,
+) -> Result<RuleLines<RedirectRule>, SourceError> {
+    read(redirects::FILE, redirects::parse, &config.redirects, assets, source)
+}
+
+/// Reads the header rules of the export, and adds those of the configuration, which apply after them.
+///
+/// # Errors
+/// [`SourceError`] if the file of the export can't be read.
+pub fn headers(
+    config: &SiteConfig,
+    assets: &[Asset],
+    source: &dyn Source,
+) -> Result<RuleLines<HeaderRule>, SourceError> {
+    read(
+        custom_headers::FILE,
+        custom_headers::parse,
+        &config.headers,
+        assets,
+        source,
+    )
+}
+
+/// Reads one of the files with `parse`. A file that is not read at all is one bad line.
+fn read<R: Clone>(
+    file: &str,
+    parse: impl Fn(&str, &str) -> (Vec<R>, Vec<BadLine>),
+    configured: &RuleLines<R>,
+    assets: &[Asset],
+    source: &dyn Source,
+) -> Result<RuleLines<R>, SourceError> {
+    let mut all = configured.clone();
+    if let Some(asset) = assets.iter().find(|asset| asset.path.as_str() == file) {
+        all.put_before(match text(asset, source)? {
+            Ok(text) => parse(file, &text),
+            Err(bad) => (Vec::new(), vec![bad]),
+        });
+    }
+    Ok(all)
+}
+
+fn text(asset: &Asset, source: &dyn Source) -> Result<Result<String, BadLine>, SourceError> {
     let refused = |reason: &str| BadLine {
         place: Place {
-            file: file.to_owned(),
+            file: asset.path.to_string(),
             line: 1,
         },
         reason: reason.to_owned(),
@@ -41,5 +84,5 @@ pub fn text(file: &str, assets: &[Asset], source: &dyn Source) -> Result<Result<
         )));
     }
     let text = String::from_utf8(source.read(&asset.path, asset.digest, asset.size)?);
-    Ok(text.map(Some).map_err(|_| refused("begins a file that is not UTF-8")))
+    Ok(text.map_err(|_| refused("begins a file that is not UTF-8")))
 }

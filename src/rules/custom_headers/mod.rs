@@ -8,7 +8,7 @@
 //! the same for every address. This module must never accept a line that would do something else here than where it was
 //! written for: what is not supported is a [`BadLine`] with a reason.
 //!
-//! [`BadLine`]: super::redirects::BadLine
+//! [`BadLine`]: super::lines::BadLine
 
 mod field;
 mod lines;
@@ -20,7 +20,7 @@ mod tests;
 pub use self::lines::{Choice, HeaderLine};
 pub use self::parse::parse;
 pub use self::path::AddressPattern;
-use super::redirects::Place;
+use super::lines::Place;
 
 /// The file with headers, in the export or next to the site manifest.
 pub const FILE: &str = "_headers";

@@ -1,7 +1,7 @@
 //! Reads `_headers`: an address, and below it the headers of that address, one a line. Pure.
 
 use super::HeaderRule;
-use crate::rules::redirects::{BadLine, Place};
+use crate::rules::lines::{BadLine, Place, lines};
 
 /// The most rules of a file. nginx compares an address with one after the other.
 const MOST: usize = 1000;
@@ -14,11 +14,7 @@ pub fn parse(file: &str, text: &str) -> (Vec<HeaderRule>, Vec<BadLine>) {
         bad: Vec::new(),
         current: Current::None,
     };
-    for (line, content) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
-        let place = Place {
-            file: file.to_owned(),
-            line,
-        };
+    for (place, content) in lines(file, text) {
         match content.trim() {
             "" => {}
             comment if comment.starts_with('#') => {}

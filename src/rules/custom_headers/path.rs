@@ -6,6 +6,7 @@
 
 use crate::model::path::is_unprintable;
 use crate::rules::address;
+use crate::rules::lines::is_name;
 
 /// The longest pattern in bytes. One byte becomes up to four in nginx's configuration, where a word has at most 4096.
 const LONGEST: usize = 500;
@@ -199,10 +200,6 @@ fn plain(text: &str) -> Result<Vec<u8>, String> {
         return Err("has an encoded slash in its address".to_owned());
     }
     Ok(plain)
-}
-
-fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// A regular expression for one byte.

@@ -7,7 +7,7 @@
 //!
 //! The first rule that matches an address decides, and a file always comes before a redirect. This module must never
 //! accept a line that would do something else here than where it was written for: what is not supported is a
-//! [`BadLine`] with a reason.
+//! [`BadLine`](super::lines::BadLine) with a reason.
 
 mod parse;
 mod pattern;
@@ -17,9 +17,10 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
-pub use self::parse::{BadLine, DEFAULT_STATUS, parse};
+pub use self::parse::{DEFAULT_STATUS, parse};
 use self::pattern::{Pattern, Target};
 pub use self::print::{as_file, as_map};
+use super::lines::Place;
 use crate::model::redirect::{self, BadLocation, Redirect, Status};
 use crate::next::url;
 
@@ -30,16 +31,7 @@ pub const FILE: &str = "_redirects";
 pub const MOST: usize = 100_000;
 
 /// Longer chains of redirects count as loops.
-const LONGEST_CHAIN: usize = 20;
-
-/// Where a rule is written.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The name of the file.
-    pub file: String,
-    /// The line, from 1.
-    pub line: u32,
-}
+pub const LONGEST_CHAIN: usize = 20;
 
 /// One redirect rule.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,16 +1,8 @@
 //! Reads `_redirects`: one rule a line, its words separated by spaces. Pure.
 
-use super::{Place, RedirectRule};
+use super::RedirectRule;
 use crate::model::redirect::Status;
-
-/// A line that is not followed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadLine {
-    /// The line.
-    pub place: Place,
-    /// What is wrong with it, as a sentence without a subject.
-    pub reason: String,
-}
+use crate::rules::lines::{BadLine, Place, lines};
 
 /// The status of a line that has none: Netlify's default. Cloudflare Pages has 302.
 pub const DEFAULT_STATUS: Status = Status::MovedPermanently;
@@ -19,11 +11,7 @@ pub const DEFAULT_STATUS: Status = Status::MovedPermanently;
 #[must_use]
 pub fn parse(file: &str, text: &str) -> (Vec<RedirectRule>, Vec<BadLine>) {
     let (mut rules, mut bad) = (Vec::new(), Vec::new());
-    for (line, content) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
-        let place = Place {
-            file: file.to_owned(),
-            line,
-        };
+    for (place, content) in lines(file, text) {
         let words = content.split_whitespace().take_while(|word| !word.starts_with('#'));
         let words: Vec<&str> = words.collect();
         match words[..] {

@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 
 use crate::next::url;
 use crate::rules::address::{DISGUISES, HARMLESS};
+use crate::rules::lines::{is_name, is_of_name};
 
 /// The name of what a splat matches.
 const SPLAT: &str = "splat";
@@ -286,14 +287,6 @@ impl Target {
 /// A URL from its host on.
 fn authority(url: &str) -> &str {
     url.split_once("://").map_or(url, |(_, rest)| rest)
-}
-
-fn is_of_name(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
-}
-
-fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(is_of_name)
 }
 
 /// A segment in its canonical spelling: what a `Location` may contain as it is, anything else percent-encoded.

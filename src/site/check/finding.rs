@@ -10,6 +10,7 @@ use crate::model::asset::Asset;
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
 use crate::model::severity::Severity;
+use crate::rules::lines::Place;
 use crate::site::survey::{Facts, FileKind, Hit, Survey};
 
 /// A problem of the export. `--json` prints it, so fields may be added but must never be renamed.
@@ -136,6 +137,19 @@ impl RawFinding {
             fault: None,
             always: false,
         }
+    }
+
+    /// Creates a finding about a line of a file of rules.
+    pub(super) fn of_line(place: &Place, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        let path = SitePath::new(&place.file).unwrap_or_default();
+        Self::new(path, message, hint).at(place.line)
+    }
+
+    /// Makes the finding an error that is never known, if the check reports errors: a line that is not followed was
+    /// never followed, whatever is live.
+    pub(super) fn never_followed(mut self, level: Level) -> Self {
+        self.always = level == Level::Error;
+        self
     }
 
     /// Sets the line of the finding.

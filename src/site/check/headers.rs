@@ -1,14 +1,12 @@
 //! `headers`: every line of `_headers` can be followed. Pure.
 //!
-//! A line that can't be followed is an error, because whoever wrote it relies on it: on a policy for frames, or on a page
+//! A line that can't be followed is an error, because its author relies on it: on a policy for frames, or on a page
 //! that search engines leave out. The rules come from the export and from the site manifest, so this check uses what was
 //! read of both, not the survey.
 
-use super::finding::Problem;
+use super::finding::{Problem, RawFinding};
 use crate::config::Level;
-use crate::model::path::SitePath;
-use crate::model::severity::Severity;
-use crate::rules::redirects::BadLine;
+use crate::rules::lines::BadLine;
 
 /// The check's name in the site manifest.
 pub const NAME: &str = "headers";
@@ -16,24 +14,12 @@ pub const NAME: &str = "headers";
 /// Returns the problems of header rules.
 #[must_use]
 pub fn problems(bad: &[BadLine], level: Level) -> Vec<Problem> {
-    let severity = match level {
-        Level::Error => Severity::Error,
-        Level::Warn => Severity::Warning,
-        Level::Off => return Vec::new(),
-    };
-    let problem = |line: &BadLine| Problem {
-        path: SitePath::new(&line.place.file).unwrap_or_default(),
-        line: Some(line.place.line),
-        severity,
-        check: NAME,
-        message: format!("this line {}", line.reason),
-        hint: "change or remove the line; the reference says what `_headers` may contain (Headers)".to_owned(),
-        fault: None,
-        // A line that is not followed was never followed, whatever is live.
-        always: severity == Severity::Error,
-        known: None,
-    };
-    bad.iter().map(problem).collect()
+    let hint = "change or remove the line; the reference says what `_headers` may contain (Headers)";
+    let finding = |line: &BadLine| RawFinding::of_line(&line.place, format!("this line {}", line.reason), hint);
+    let findings = bad.iter().map(finding);
+    findings
+        .filter_map(|finding| finding.never_followed(level).problem(NAME, level))
+        .collect()
 }
 
 #[cfg(test)]

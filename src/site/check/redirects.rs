@@ -1,14 +1,13 @@
 //! `redirects`: every redirect rule can be followed, and leads to something. Pure.
 //!
-//! A line that can't be followed is an error, because whoever wrote it relies on it. What works but is odd is a warning
+//! A line that can't be followed is an error, because its author relies on it. What works but is odd is a warning
 //! at most. The rules come from the export and from the site manifest, so this check uses the table that was made of
 //! both, not the survey.
 
-use super::finding::Problem;
+use super::finding::{Problem, RawFinding};
 use crate::config::Level;
-use crate::model::path::SitePath;
-use crate::model::severity::Severity;
-use crate::rules::redirects::{BadLine, MOST, Place, Remark, Table};
+use crate::rules::lines::BadLine;
+use crate::rules::redirects::{MOST, Remark, Table};
 
 /// The check's name in the site manifest.
 pub const NAME: &str = "redirects";
@@ -16,26 +15,28 @@ pub const NAME: &str = "redirects";
 /// Returns the problems of redirect rules. `addresses` are those of the site.
 #[must_use]
 pub fn problems(bad: &[BadLine], table: &Table, addresses: &[String], level: Level) -> Vec<Problem> {
-    let full = match level {
-        Level::Error => Severity::Error,
-        Level::Warn => Severity::Warning,
-        Level::Off => return Vec::new(),
-    };
     let bad = bad.iter().map(|line| {
-        let message = format!("this redirect {}", line.reason);
         let hint = "change or remove the line; the reference says what `_redirects` may contain (Redirects)";
-        problem(&line.place, full, message, hint.to_owned())
+        RawFinding::of_line(&line.place, format!("this redirect {}", line.reason), hint).never_followed(level)
     });
     let odd = table.remarks.iter().map(|(place, remark)| {
-        let (severity, message, hint) = words(remark, addresses, full);
-        problem(place, severity, format!("this redirect {message}"), hint)
+        let (is_followed, message, hint) = words(remark, addresses);
+        let finding = RawFinding::of_line(place, format!("this redirect {message}"), hint);
+        if is_followed {
+            finding.light()
+        } else {
+            finding.never_followed(level)
+        }
     });
-    bad.chain(odd).collect()
+    bad.chain(odd)
+        .filter_map(|finding| finding.problem(NAME, level))
+        .collect()
 }
 
-fn words(remark: &Remark, addresses: &[String], full: Severity) -> (Severity, String, String) {
-    let warning = |message: String, hint: &str| (Severity::Warning, message, hint.to_owned());
-    let error = |message: &str, hint: &str| (full, message.to_owned(), hint.to_owned());
+/// Whether the rule is followed all the same, what is odd about it, and what to do.
+fn words(remark: &Remark, addresses: &[String]) -> (bool, String, String) {
+    let warning = |message: String, hint: &str| (true, message, hint.to_owned());
+    let error = |message: &str, hint: &str| (false, message.to_owned(), hint.to_owned());
     match remark {
         Remark::Later(first) => warning(
             format!("never applies: line {} of {} comes first", first.line, first.file),
@@ -54,11 +55,7 @@ fn words(remark: &Remark, addresses: &[String], full: Severity) -> (Severity, St
                 || "correct its target, or add the page".to_owned(),
                 |near| format!("did you mean {near}?"),
             );
-            (
-                Severity::Warning,
-                format!("leads to {target}, where the site has nothing"),
-                hint,
-            )
+            (true, format!("leads to {target}, where the site has nothing"), hint)
         }
         Remark::Loop => error("leads back to its own address", "remove one redirect of the circle"),
         Remark::Name => error(
@@ -70,7 +67,7 @@ fn words(remark: &Remark, addresses: &[String], full: Severity) -> (Severity, St
             "begin the address with the base path, as visitors see it",
         ),
         Remark::TooMany => (
-            full,
+            false,
             format!("adds more addresses than a release can have ({MOST})"),
             "write a pattern for them whose target has no placeholder, or fewer rules".to_owned(),
         ),
@@ -86,21 +83,6 @@ fn nearest<'a>(target: &str, addresses: &'a [String]) -> Option<&'a String> {
         .filter(|address| last(address).as_ref() == Some(&wanted));
     let first = alike.next()?;
     alike.next().is_none().then_some(first)
-}
-
-fn problem(place: &Place, severity: Severity, message: String, hint: String) -> Problem {
-    Problem {
-        path: SitePath::new(&place.file).unwrap_or_default(),
-        line: Some(place.line),
-        severity,
-        check: NAME,
-        message,
-        hint,
-        fault: None,
-        // A rule that is not followed was never followed, whatever is live.
-        always: severity == Severity::Error,
-        known: None,
-    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use syntax_publish::rules::custom_headers::{FILE, HeaderRule, parse};
 use syntax_publish::rules::headers::SECURITY;
+use syntax_publish::rules::lines::{BadLine, Place};
 use syntax_publish::rules::nginx::{Access, PageForm, Vhost, render};
-use syntax_publish::rules::redirects::{BadLine, Place};
 use syntax_publish::rules::{Address, CustomHeaders};
 
 use super::{BASES, Docroot, PAGES};
