@@ -197,8 +197,8 @@ impl From<&SideOutcome> for SideSeen {
 
 /// Returns the result of a delivery. `None` if neither side was to be checked and nothing was purged.
 pub fn seen(report: &DeliveryReport) -> Option<Delivery> {
-    let nobody = SideOutcome::NotWanted;
-    if report.origin == nobody && report.public == nobody && report.purged.is_empty() {
+    let unasked = SideOutcome::NotWanted;
+    if report.origin == unasked && report.public == unasked && report.purged.is_empty() {
         return None;
     }
     let purged = report.purged.iter().map(|(by, purged)| {

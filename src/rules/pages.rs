@@ -122,8 +122,7 @@ pub const WELL_KNOWN: &str = ".well-known/";
 /// In the flat form, `/usage` is `usage.html`. `/usage/` redirects to it, or is an `index.html` that a folder of the
 /// export contains; if a page and a folder have the same name, the page wins. In the folder form, `/usage/` is
 /// `usage/index.html`, and `/usage` redirects to it or is a `usage.html` that the export contains.
-#[must_use]
-pub fn rules(form: PageForm, one_address: bool) -> Vec<Rule> {
+pub fn rules(form: PageForm, one_address: bool) -> impl Iterator<Item = Rule> {
     use Step::{File, Spelled};
     let (slash, any): (&[Step], &[Step]) = match form {
         PageForm::Flat => (
@@ -158,40 +157,31 @@ pub fn rules(form: PageForm, one_address: bool) -> Vec<Rule> {
             }],
         ),
     };
-    let own = [
-        (RulePaths::Error, &[][..]),
-        (RulePaths::IndexFile, of_index),
-        (RulePaths::PageFile, of_page),
-    ];
-    let own = own.map(|(place, steps)| Rule { place, steps });
-    let mut rules = vec![
-        Rule {
-            place: RulePaths::Marker,
-            steps: &[Step::Marker],
-        },
-        Rule {
-            place: RulePaths::Front,
-            steps: &[File(Name::Index), Step::Language, Step::Redirect],
-        },
-        Rule {
-            place: RulePaths::Dot,
-            steps: &[],
-        },
-        Rule {
-            place: RulePaths::Pooled,
+    let all: [(RulePaths, &[Step]); 9] = [
+        (RulePaths::Marker, &[Step::Marker]),
+        (RulePaths::Front, &[File(Name::Index), Step::Language, Step::Redirect]),
+        (RulePaths::Dot, &[]),
+        (
+            RulePaths::Pooled,
             // If a copy is neither here nor in the pool, its address was derived from another one or is too old.
-            steps: &[
+            &[
                 File(Name::Itself),
                 Step::Pool,
                 File(Name::Original),
                 File(Name::OriginalPage),
                 File(Name::OriginalIndex),
             ],
-        },
+        ),
+        (RulePaths::Error, &[]),
+        (RulePaths::IndexFile, of_index),
+        (RulePaths::PageFile, of_page),
+        (RulePaths::Slash, slash),
+        (RulePaths::Any, any),
     ];
-    rules.extend(own.into_iter().filter(|_| one_address));
-    rules.extend([(RulePaths::Slash, slash), (RulePaths::Any, any)].map(|(place, steps)| Rule { place, steps }));
-    rules
+    let is_of_one_address = |place| matches!(place, RulePaths::Error | RulePaths::IndexFile | RulePaths::PageFile);
+    all.into_iter()
+        .filter(move |(place, _)| one_address || !is_of_one_address(*place))
+        .map(|(place, steps)| Rule { place, steps })
 }
 
 /// The endings of the paths that [`RulePaths::Error`] is for, which start with a slash and one of these names.
@@ -238,8 +228,8 @@ pub enum Outcome {
 
 /// Resolves a path.
 pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &dyn Fn(&str) -> bool) -> Outcome {
-    let of_form = self::rules(rules.form, rules.one_address);
-    let Some(mut rule) = of_form.iter().find(|rule| has(rule.place, path, rules)) else {
+    let mut of_form = self::rules(rules.form, rules.one_address);
+    let Some(mut rule) = of_form.find(|rule| has(rule.place, path, rules)) else {
         return Outcome::NotFound;
     };
     if let [Step::Own { unless }] = rule.steps {

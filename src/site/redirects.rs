@@ -5,7 +5,7 @@
 use crate::next::page::owners;
 use crate::next::url::CLIENT;
 use crate::rules::redirects::Table;
-use crate::rules::{Address, Outcome, Redirects, Rules, file_address, languages};
+use crate::rules::{Address, Outcome, Rules, file_address, languages};
 
 /// Makes the entries of a release that consists of these files, and the addresses of the files. `paths` must be
 /// sorted.
@@ -24,13 +24,9 @@ pub fn table(rules: &Rules, paths: &[&str]) -> (Table, Vec<String>) {
     let sought = paths.iter().filter(is_sought);
     let addresses = sought.filter_map(|path| file_address::preferred(rules, path, &is_file));
     let addresses: Vec<String> = addresses.collect();
-    let without = Rules {
-        redirects: Redirects::default(),
-        ..rules.clone()
-    };
     let is_answered = |address: &str| {
         let address = Address::parse(address.as_bytes());
-        address.is_ok_and(|address| matches!(without.resolve(&address, &is_file), Outcome::File { .. }))
+        address.is_ok_and(|address| matches!(rules.resolve(&address, &is_file), Outcome::File { .. }))
     };
     let table = rules.redirects.table(&rules.base_path, &addresses, &is_answered);
     (table, addresses)

@@ -313,7 +313,7 @@ fn nothing_is_printed_that_is_no_rule_and_every_rule_is_printed() {
 
         // One location per place, one for the steps after files, one each for the originals of copies, the error page
         // and redirects, one per type without an extension.
-        let places = crate::rules::pages::rules(form, false);
+        let places: Vec<_> = crate::rules::pages::rules(form, false).collect();
         // These have locations of their own, and this site has no languages.
         let elsewhere = [crate::rules::pages::Step::Redirect, crate::rules::pages::Step::Language];
         let behind = |rule: &crate::rules::pages::Rule| {
