@@ -123,16 +123,20 @@ impl Redirect {
         if location.len() > LONGEST {
             return Err(BadLocation::Long);
         }
-        let segments = match location.split_once("//") {
+        let path = match location.split_once("//") {
             Some((_, rest)) if !is_path => rest,
             _ => &location[1..],
         };
-        let (folders, last) = segments.rsplit_once('/').unwrap_or(("", segments));
-        let inner = folders.split('/').filter(|_| segments.contains('/'));
-        if inner.clone().any(str::is_empty) || inner.chain([last]).any(|segment| matches!(segment, "." | "..")) {
+        // Only the last segment may be empty: a slash at the end.
+        let mut segments = path
+            .strip_suffix('/')
+            .unwrap_or(path)
+            .split('/')
+            .filter(|_| !path.is_empty());
+        if segments.clone().any(|segment| matches!(segment, "" | "." | "..")) {
             return Err(BadLocation::Segment);
         }
-        if segments.split('/').any(|segment| segment.len() > MAX_NAME) {
+        if segments.any(|segment| segment.len() > MAX_NAME) {
             return Err(BadLocation::LongSegment);
         }
         Ok(Self {
@@ -194,8 +198,8 @@ fn is_of_url(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c)
 }
 
-/// The path of the redirect for a moved address in a release, or why no release can have it. `address` is decoded, starts
-/// with a slash and has none at the end, except for the front page.
+/// The path of the redirect for a moved address in a release; `None` if no release can have it. `address` is decoded,
+/// starts with a slash and has none at the end, except for the front page.
 #[must_use]
 pub fn path_of(address: &str) -> Option<SitePath> {
     let inner = address.strip_prefix('/')?;
