@@ -39,6 +39,7 @@ pub fn prune(extent: Extent, table: &mut Table) {
                 keep: 1,
                 // The default of a site manifest that does not set it.
                 skew: Duration::from_secs(7 * 24 * 60 * 60),
+                expire: Duration::from_hours(14 * 24),
                 dry_run: false,
             };
             let before = (ours.far.bytes_up(), ours.far.bytes_down());

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use syntax_publish::config::parse_duration;
+use syntax_publish::model::channel::{ChannelName, NotAChannel};
 use syntax_publish::model::path::printable;
 use syntax_publish::rules::nginx::Version;
 
@@ -123,6 +124,30 @@ Examples:
   syntax-publish rollback --to 20260914   the release whose id starts with this
   syntax-publish rollback --hold \"broken search\"")]
     Rollback(Rollback),
+
+    /// Make what a channel shows the live site
+    #[command(after_help = "\
+Examples:
+  syntax-publish promote pr-12
+  syntax-publish promote pr-12 --force    although another release went live since")]
+    Promote {
+        /// The channel
+        #[arg(value_name = "CHANNEL", value_parser = channel)]
+        channel: ChannelName,
+        /// Promote it even if another release went live since it was published, which undoes that release
+        #[arg(long)]
+        force: bool,
+    },
+
+    /// List the channels on the target, or remove one
+    #[command(after_help = "\
+Examples:
+  syntax-publish channels
+  syntax-publish channels remove pr-12")]
+    Channels {
+        #[command(subcommand)]
+        action: Option<ChannelsAction>,
+    },
 
     /// Stop publishing to the target
     #[command(after_help = "\
@@ -253,6 +278,10 @@ pub struct Publish {
     #[arg(long, short = 'n')]
     pub dry_run: bool,
 
+    /// Publish a preview with this name, and leave the live site as it is
+    #[arg(long, value_name = "NAME", value_parser = channel)]
+    pub channel: Option<ChannelName>,
+
     /// The commit the export was built from
     #[arg(long, value_name = "ID", help = COMMIT)]
     pub commit: Option<String>,
@@ -303,6 +332,20 @@ pub struct Watch {
     /// The site's build command, run when its sources change [default: `command` in [watch]]
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ChannelsAction {
+    /// Remove a channel
+    Remove {
+        /// The channel
+        #[arg(value_name = "CHANNEL", value_parser = channel)]
+        channel: ChannelName,
+    },
+}
+
+fn channel(text: &str) -> Result<ChannelName, String> {
+    text.parse().map_err(|reason: NotAChannel| reason.to_string())
 }
 
 #[derive(Debug, Default, clap::Args)]

@@ -99,6 +99,37 @@ pub fn begun(what: &str, workplace: &Workplace) -> String {
     format!("{what} {site} to {target} ({place})")
 }
 
+/// Formats what a publish to a channel did, in a few lines. The changes are those from the live release.
+pub fn published_to_channel(
+    published: &Published,
+    grouped: &Grouped,
+    took: Duration,
+    workplace: &Workplace,
+    global: &Global,
+) -> String {
+    let (site, target) = (site(workplace), &workplace.target_name);
+    let totals = grouped.totals().unwrap_or_else(|| "no changes".to_owned());
+    let mut text = format!("published a preview of {site} to {target}, compared with what is live: {totals}\n");
+    if global.verbose {
+        text += &every_file(&published.changes.list, usize::MAX);
+    } else if published.previous.is_some() {
+        text += &items(grouped, LISTED, "  ");
+    }
+    text + &sent(published, took, global)
+}
+
+/// Formats what a publish sent.
+fn sent(published: &Published, took: Duration, global: &Global) -> String {
+    let (size, objects) = (bytes(published.sent.bytes), count(published.sent.objects, "object"));
+    let objects = if global.verbose {
+        format!(" in {objects}")
+    } else {
+        String::new()
+    };
+    let (release, took) = (&published.release, seconds(took));
+    format!("release: {release}, uploaded {size}{objects} in {took}\n")
+}
+
 /// Formats what a publish did, in a few lines.
 pub fn published(
     published: &Published,
@@ -128,17 +159,7 @@ pub fn published(
     } else if !first {
         text += &items(grouped, LISTED, "  ");
     }
-    let (size, objects) = (bytes(published.sent.bytes), count(published.sent.objects, "object"));
-    let objects = if global.verbose {
-        format!(" in {objects}")
-    } else {
-        String::new()
-    };
-    let _ = writeln!(
-        text,
-        "release: {release}, uploaded {size}{objects} in {}",
-        seconds(took)
-    );
+    text += &sent(published, took, global);
     let _ = writeln!(text, "live: {}", live(workplace));
     if matches!(workplace.target.kind, TargetKind::Local { .. }) {
         let _ = writeln!(text, "preview: {}", again(global, "watch --open"));

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::CommandFactory as _;
 use syntax_publish::config::{TargetKind, WebUrl};
 use syntax_publish::rules::Rules;
-use syntax_publish::rules::nginx::{Version, Vhost, render};
+use syntax_publish::rules::nginx::{Channels, Version, Vhost, render};
 
 use super::args::{Args, Nginx};
 use super::failure::Failure;
@@ -52,6 +52,11 @@ pub fn vhost(workplace: &Workplace, options: Nginx, rules: Rules) -> Result<(Str
         hsts: config.nginx.hsts.map(|hsts| hsts.as_secs()),
         include: config.nginx.include.clone(),
         access: target.access.clone(),
+        channels: config.channels.domain.clone().map(|domain| Channels {
+            domain,
+            basic_auth: config.channels.basic_auth.clone(),
+            allow: config.channels.allow.clone(),
+        }),
         tls,
         brotli: !options.without_brotli,
         version,

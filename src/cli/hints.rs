@@ -128,6 +128,18 @@ fn of_operation(error: &store::Error, global: &Global) -> String {
         },
         Error::AmbiguousRelease { .. } => "give more of the id",
         Error::AlreadyLive { .. } => "`{releases}` lists the others",
+        Error::OfChannel { channel, .. } => &format!("make it live with `{{promote {}}}`", printable(channel)),
+        Error::NoSuchChannel { there, .. } if there.is_empty() => "publish to one first: `{publish --channel NAME}`",
+        Error::NoSuchChannel { .. } => "`{channels}` lists the channels there are",
+        Error::LiveMoved { channel, base, live } => {
+            let lost = match (base, live) {
+                (Some(base), Some(live)) => format!("`{{diff {base} {live}}}` shows what would be lost; "),
+                _ => String::new(),
+            };
+            &format!(
+                "{lost}publish the branch to the channel again with that in it, or promote it all the same with `{{promote {channel} --force}}`"
+            )
+        }
         Error::NothingPublished { .. } => "publish first: `{publish}`",
         Error::NoFormerRelease { .. } => "`{releases}` lists the releases there are",
         Error::NotWhole { .. } => "publish again to repair it: `{publish} --force`",

@@ -71,6 +71,34 @@ pub struct Publish {
     /// The timings, if they were requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timings: Option<Vec<Timing>>,
+    /// The channel, if this was published to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// The channel's address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+/// One entry in the output of `channels`.
+#[derive(Serialize)]
+pub struct Channel {
+    pub name: String,
+    pub release: ReleaseId,
+    /// When it was last published to.
+    pub since: String,
+    /// When a prune removes it.
+    pub expires: String,
+    pub url: Option<String>,
+    pub commit: Option<String>,
+    pub message: Option<String>,
+    /// The release that was live when it was published.
+    pub base: Option<ReleaseId>,
+}
+
+/// The output of `channels remove`.
+#[derive(Serialize)]
+pub struct RemovedChannel {
+    pub removed: String,
 }
 
 impl Publish {

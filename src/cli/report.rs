@@ -62,7 +62,10 @@ pub fn releases(listed: &[Listed]) -> String {
                 bytes(document.bytes),
                 // The start of a commit is enough to recognize it.
                 text(&document.commit).chars().take(8).collect(),
-                text(&document.message),
+                match &document.channel {
+                    None => text(&document.message),
+                    Some(channel) => format!("[{}] {}", printable(channel), text(&document.message)),
+                },
             ]),
         }
         row

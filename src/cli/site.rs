@@ -276,6 +276,7 @@ pub fn owner(what: &str) -> Owner {
         who: printable(&format!("{user}@{machine}")),
         what: what.to_owned(),
         since: i64::try_from(since.as_secs()).unwrap_or(0),
+        yields: false,
     }
 }
 

@@ -11,6 +11,7 @@
 //! It must never guess at a misspelt key, clamp a number, or drop a setting silently. What this version does not act on
 //! yet ([`NOT_YET`]) gives one warning; the contents of such a table are not read.
 
+mod channels;
 mod check;
 mod feature;
 mod headers;
@@ -34,6 +35,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
+pub use channels::Channels;
 pub use check::{CHECKS, Check, KnownFindings, Level, Levels};
 pub use feature::{
     Cloudflare, Encode, Fingerprint, Next, Nginx, Notify, Origin, PurgeHook, Scope, Sign, Verify, Watch,
@@ -55,15 +57,7 @@ use section::{FromSection, Refusal, Section, expect, owned_if, quoted, suggestio
 use values::{globs, is_name, local_path, percent};
 
 /// Tables, and keys as `table.key`, that this version knows but does not act on. To enable a feature, remove its entry.
-pub const NOT_YET: &[&str] = &[
-    "csp",
-    "dictionary",
-    "indexnow",
-    "sitemap",
-    "budget",
-    "channels",
-    "check.encodings",
-];
+pub const NOT_YET: &[&str] = &["csp", "dictionary", "indexnow", "sitemap", "budget", "check.encodings"];
 
 /// A parsed site manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +99,8 @@ pub struct SiteConfig {
     pub watch: Watch,
     /// `[sign]`.
     pub sign: Sign,
+    /// `[channels]`.
+    pub channels: Channels,
     /// `[types]`.
     pub types: OwnTypes,
     /// `[[redirects]]`, and those of a file next to the site manifest.
@@ -249,11 +245,12 @@ fn read(document: &DeTable<'_>, report: &ProblemList<'_>) -> SiteConfig {
         nginx: top.read_table("nginx"),
         watch: top.read_table("watch"),
         sign: top.read_table("sign"),
+        channels: top.read_table("channels"),
         types: top.open("types").as_ref().map(types).unwrap_or_default(),
         redirects: top.rules("redirects", redirects::rule),
         headers: top.rules("headers", headers::rule),
     };
-    for table in ["csp", "dictionary", "indexnow", "sitemap", "budget", "channels"] {
+    for table in ["csp", "dictionary", "indexnow", "sitemap", "budget"] {
         top.open(table);
     }
     if !names.contains(&config.publish.target) {

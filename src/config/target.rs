@@ -107,10 +107,17 @@ const NGINX_ROOT: Expect = expect(
     r#""/srv/syntax/site""#,
 );
 const NGINX_VERSION: Expect = expect("what `nginx -v` says on the host", r#""1.22""#);
-const BASIC_AUTH: Expect = expect(
+pub(super) const BASIC_AUTH: Expect = expect(
     "an absolute path on the host: the file that `htpasswd` wrote",
     r#""/etc/nginx/staging.htpasswd""#,
 );
+
+/// The file of `basic-auth`.
+pub(super) fn basic_auth(text: &str) -> Result<String, Refusal> {
+    let reason = "is not absolute, or holds a character that nginx reads as something else";
+    owned_if(is_file(text), text, reason)
+}
+
 const SFTP_ONLY: [&str; 7] = [
     "host",
     "user",
@@ -139,10 +146,7 @@ pub(super) fn read(targets: Option<&Section<'_>>) -> (BTreeMap<String, Target>, 
         });
         let access = Access {
             noindex: section.read_bool("noindex", "true").unwrap_or_default(),
-            basic_auth: section.read_text("basic-auth", BASIC_AUTH, |text| {
-                let reason = "is not absolute, or holds a character that nginx reads as something else";
-                owned_if(is_file(text), text, reason)
-            }),
+            basic_auth: section.read_text("basic-auth", BASIC_AUTH, basic_auth),
         };
         if let Some(kind) = read_one(&section) {
             let target = Target {

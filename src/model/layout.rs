@@ -2,6 +2,7 @@
 //!
 //! Pure. All paths are relative to the docroot, with `/` between segments. `docs/store-format.md` describes them.
 
+use super::channel::{ChannelName, Slot};
 use super::digest::Digest;
 use super::encoding::{Coding, Recipe};
 use super::path::SitePath;
@@ -45,9 +46,13 @@ pub const RELEASES: &str = "releases";
 pub const POOL: &str = "immutable";
 /// Folders whose paths spell the answers of redirects. They contain nothing but such folders.
 pub const MOVED: &str = "moved";
+/// Previews: for each channel a symlink to its release.
+pub const CHANNELS: &str = "channels";
 
 /// Every folder of a store directly below the docroot. The fan-out folders inside [`OBJECTS`] are not listed.
-pub const FOLDERS: [&str; 9] = [OBJECTS, TREES, MANIFESTS, RELEASES, POOL, MOVED, WORK, STALE, LOCK];
+pub const FOLDERS: [&str; 10] = [
+    OBJECTS, TREES, MANIFESTS, RELEASES, POOL, MOVED, CHANNELS, WORK, STALE, LOCK,
+];
 
 /// Everything else that may be in a docroot, in addition to [`FOLDERS`].
 pub const NAMES: [&str; 7] = [FORMAT, CURRENT, GENERATION, HOLD, SWEPT, DELIVERY, FORMER];
@@ -131,6 +136,41 @@ pub fn manifest(digest: Digest) -> String {
 #[must_use]
 pub fn release(id: &ReleaseId) -> String {
     format!("{RELEASES}/{id}")
+}
+
+/// The symlink of a channel.
+#[must_use]
+pub fn channel(name: &ChannelName) -> String {
+    format!("{CHANNELS}/{name}")
+}
+
+/// The symlink that a publish moves.
+#[must_use]
+pub fn slot(slot: &Slot) -> String {
+    match slot {
+        Slot::Live => CURRENT.to_owned(),
+        Slot::Channel(name) => channel(name),
+    }
+}
+
+/// The text of a slot's symlink.
+#[must_use]
+pub fn slot_text(slot: &Slot, id: &ReleaseId) -> String {
+    match slot {
+        Slot::Live => release(id),
+        Slot::Channel(_) => format!("../{}", release(id)),
+    }
+}
+
+/// The release that the text of a slot's symlink names; `None` if it names none.
+#[must_use]
+pub fn read_slot(slot: &Slot, text: &str) -> Option<ReleaseId> {
+    let text = match slot {
+        Slot::Live => text,
+        Slot::Channel(_) => text.strip_prefix("../")?,
+    };
+    let id = text.trim_end_matches('/').strip_prefix(RELEASES)?.strip_prefix('/')?;
+    id.parse().ok()
 }
 
 /// The text of a release's symlink.

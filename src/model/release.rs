@@ -123,6 +123,9 @@ pub struct Owner {
     pub what: String,
     /// When the run began, in seconds since 1970, by the run's own clock. For display only.
     pub since: i64,
+    /// Whether runs that change the live site need not wait for this one: it publishes to a channel.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub yields: bool,
 }
 
 /// Why publishing is on hold: the text of a symlink.

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::host::HostError;
+use crate::model::channel::ChannelName;
 use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::path::printable;
@@ -104,6 +105,32 @@ pub enum Error {
     AlreadyLive {
         /// The release.
         release: ReleaseId,
+    },
+    /// The release to roll back to was never live.
+    #[error("{release} is the preview of channel {channel}, and was never live")]
+    OfChannel {
+        /// The release.
+        release: ReleaseId,
+        /// The channel that it was published to.
+        channel: String,
+    },
+    /// There is no channel of this name.
+    #[error("there's no channel {wanted}")]
+    NoSuchChannel {
+        /// What was requested.
+        wanted: ChannelName,
+        /// The channels of the store.
+        there: Vec<ChannelName>,
+    },
+    /// Another release went live since a channel was published.
+    #[error("{} went live since channel {channel} was published, so promoting it would undo that", live.as_ref().map_or("something", ReleaseId::as_str))]
+    LiveMoved {
+        /// The channel.
+        channel: ChannelName,
+        /// The release that was live when the channel was published.
+        base: Option<ReleaseId>,
+        /// The release that is live now.
+        live: Option<ReleaseId>,
     },
     /// A release is damaged.
     #[error("{release} is damaged: {} problems", problems.len())]

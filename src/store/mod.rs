@@ -9,6 +9,7 @@
 //! depend on the live site or the network.
 
 pub mod attempt_error;
+pub mod channels;
 pub mod content;
 mod error;
 pub mod flight;
@@ -16,6 +17,7 @@ pub mod former_pages;
 pub mod open;
 pub mod pending_purges;
 pub mod plan;
+pub mod promote;
 pub mod prune;
 pub mod publish;
 mod recovery;

@@ -4,6 +4,7 @@
 //! over the old connection could still take effect.
 
 use crate::host::{HostError, Op};
+use crate::model::channel::Slot;
 use crate::model::layout;
 use crate::model::release::{ReleaseId, RunId};
 use crate::store::StoreError;
@@ -12,27 +13,32 @@ use crate::store::open;
 use crate::store::session::Session;
 use crate::store::staging;
 
-/// Fences a run over a new connection. Returns its release if that went live in place of `before`.
+/// Fences a run over a new connection. Returns its release if that went into its slot, for the live site in place of
+/// `before`.
 ///
 /// # Errors
 /// [`StoreError`] if the host can't be reached.
 pub(crate) async fn find_after_loss(
     session: &Session,
     run: &RunId,
+    slot: &Slot,
     release: Option<&ReleaseId>,
     before: Option<&ReleaseId>,
 ) -> Result<Option<ReleaseId>, StoreError> {
     session.connect_again().await?;
     let mut ops = staging::fence(run);
+    ops.push(Op::ReadLink(layout::slot(slot)));
     ops.push(Op::ReadLink(layout::CURRENT.to_owned()));
     let answers = session.flight(ops).await?;
     session.forget_run(run);
-    let current = answers
-        .last()
-        .and_then(Read::text)
-        .and_then(|text| open::read_current(&text));
+    let mut links = answers.iter().rev().map(Read::text);
+    let current = links.next().flatten().and_then(|text| open::read_current(&text));
     session.note_live(current.clone());
     let Some(release) = release else { return Ok(None) };
+    if !slot.is_live() {
+        let there = links.next().flatten().and_then(|text| layout::read_slot(slot, &text));
+        return Ok(there.filter(|there| there == release));
+    }
     // Another run may have published after this one. Then this run's release is among the previous ones.
     let mut next = current;
     for _ in 0..64 {

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::host::{HostError, Op, Reply};
+use crate::model::channel::{ChannelName, Slot};
 use crate::model::event::{Event, Observer};
 use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseId, RunId};
@@ -110,6 +111,11 @@ pub async fn rollback(
         if release == live {
             return Err(Error::AlreadyLive { release });
         }
+        // The pool has no files of a channel's release, which open tabs would request after the next swap.
+        let document = open::document(session, &release).await?;
+        if let Some(channel) = document.and_then(|document| document.channel) {
+            return Err(Error::OfChannel { release, channel });
+        }
         take(&release).await?;
         release
     };
@@ -180,6 +186,20 @@ pub async fn resume(session: &Session, observer: &dyn Observer) -> Result<Option
     Ok(store_state.hold)
 }
 
+/// Removes a channel's symlink.
+///
+/// # Errors
+/// [`Error`].
+pub(super) async fn remove_channel(
+    session: &Session,
+    name: &ChannelName,
+    observer: &dyn Observer,
+) -> Result<(), Error> {
+    let change = LockedChange::RemoveChannel { name: name.clone() };
+    let known = open::inspect(session, []).await?.store_state;
+    change_under_lock(session, &change, &known, Waiting::no_longer(observer)).await
+}
+
 /// A change of a few names under the lock.
 enum LockedChange {
     Swap {
@@ -198,6 +218,9 @@ enum LockedChange {
         reason: String,
     },
     Resume,
+    RemoveChannel {
+        name: ChannelName,
+    },
 }
 
 /// Makes a change under the lock. `known` is the state that the store reported before.
@@ -228,9 +251,12 @@ async fn change_under_lock(
 async fn recover(session: &Session, run: &RunId, change: &LockedChange, lost: HostError) -> Result<(), Error> {
     let (release, before) = match change {
         LockedChange::Swap { to, from, .. } => (Some(to), Some(from)),
-        LockedChange::Note { .. } | LockedChange::Hold { .. } | LockedChange::Resume => (None, None),
+        LockedChange::Note { .. }
+        | LockedChange::Hold { .. }
+        | LockedChange::Resume
+        | LockedChange::RemoveChannel { .. } => (None, None),
     };
-    match find_after_loss(session, run, release, before).await {
+    match find_after_loss(session, run, &Slot::Live, release, before).await {
         Ok(Some(_)) => Ok(()),
         Ok(None) => Err(lost.into()),
         Err(_) if release.is_some() => {
@@ -349,7 +375,7 @@ impl LockedChange {
         match self {
             Self::Swap { hold, .. } => hold.as_deref(),
             Self::Hold { reason } => Some(reason),
-            Self::Note { .. } | Self::Resume => None,
+            Self::Note { .. } | Self::Resume | Self::RemoveChannel { .. } => None,
         }
     }
 
@@ -372,7 +398,7 @@ impl LockedChange {
                     ..note.clone()
                 })
             }
-            Self::Hold { .. } | Self::Resume => None,
+            Self::Hold { .. } | Self::Resume | Self::RemoveChannel { .. } => None,
         }
     }
 
@@ -444,6 +470,7 @@ impl LockedChange {
             Self::Note { of, .. } if current != Some(of) => {}
             Self::Note { .. } => ops.extend(note.into_iter().flat_map(|note| noting(staging_dir, note))),
             Self::Resume => ops.extend(staging_dir.take_away(layout::HOLD)),
+            Self::RemoveChannel { name } => ops.extend(staging_dir.take_away(layout::channel(name))),
             Self::Swap { to, from, .. } => {
                 if current != Some(from) {
                     return Err(Error::ConcurrentPublish { by: current.cloned() });
@@ -455,7 +482,7 @@ impl LockedChange {
                     });
                 }
                 ops.extend(note.into_iter().flat_map(|note| noting(staging_dir, note)));
-                ops.push(swap(to, staging_dir));
+                ops.push(swap(to, &Slot::Live, staging_dir));
             }
         }
         Ok(ops)

@@ -359,6 +359,7 @@ mod tests {
             who: String::new(),
             what: String::new(),
             since: 0,
+            yields: false,
         };
         let session = Session::new(Box::new(Nowhere), owner);
         let half = usize::try_from(MOST_HELD / 2).unwrap();

@@ -33,6 +33,8 @@ pub const LEASE: Time = 10;
 #[derive(Debug)]
 pub struct StagingDir {
     run: RunId,
+    /// See [`Owner::yields`].
+    yields: bool,
     holding: bool,
     /// Temporary files that are open and unused.
     free: Vec<(u32, Handle)>,
@@ -61,6 +63,7 @@ impl StagingDir {
     pub fn new(run: RunId) -> Self {
         Self {
             run,
+            yields: false,
             holding: false,
             free: Vec::new(),
             last: None,
@@ -69,6 +72,24 @@ impl StagingDir {
             beats: 0,
             litter: Vec::new(),
             moved: HashMap::new(),
+        }
+    }
+
+    /// Returns the staging directory of a run that leaves the live site as it is, so that others need not wait for it.
+    #[must_use]
+    pub fn yielding(run: RunId) -> Self {
+        Self {
+            yields: true,
+            ..Self::new(run)
+        }
+    }
+
+    /// Returns the staging directory of a run that takes the place of this one.
+    #[must_use]
+    pub fn renewed(&self, run: RunId) -> Self {
+        Self {
+            yields: self.yields,
+            ..Self::new(run)
         }
     }
 
@@ -103,12 +124,16 @@ impl StagingDir {
     /// Makes the staging directory. The record of its owner is the text of a symlink, because that takes one request
     /// and is never half written.
     pub fn set_up(&mut self, owner: &Owner) -> Vec<Op> {
+        let owner = Owner {
+            yields: self.yields,
+            ..owner.clone()
+        };
         let mut ops = vec![
             Op::MakeFolder(layout::preparing(&self.run)),
             Op::MakeFolder(layout::workshop_preparing(&self.run)),
             self.symlink(
                 "owner",
-                serde_json::to_string(owner).unwrap_or_else(|_| "{}".to_owned()),
+                serde_json::to_string(&owner).unwrap_or_else(|_| "{}".to_owned()),
             ),
         ];
         ops.extend(FOLDERS.map(|name| self.folder(name)));
@@ -328,8 +353,9 @@ pub fn fence(run: &RunId) -> Vec<Op> {
 
 /// Waits until the lock can be acquired. Steals it from a holder that is dead by the host's clock.
 ///
-/// A live holder is waited for until `patience` ends, or without `patience` until it has shown that it is alive. This
-/// run must still be preparing.
+/// A live holder is waited for until `patience` ends, or without `patience` until it has shown that it is alive. Also
+/// steals it from a run that publishes to a channel and still holds it at the second look, unless this is such a run, too.
+/// This run must still be preparing.
 ///
 /// # Errors
 /// [`Error::Taken`] if the lock can't be acquired, and [`Error::Store`] if the connection is lost or the host refuses
@@ -358,7 +384,10 @@ pub async fn wait_for_lock(
         let Ok(holder) = name.parse::<RunId>() else {
             return Err(LockError::Jammed { name }.into());
         };
-        if now.saturating_sub(attr.mtime) > LEASE {
+        let is_known = seen.as_ref().is_some_and(|(known, _)| *known == name);
+        let gives_way =
+            is_known && !staging_dir.yields && read_owner(session, &holder).await?.is_some_and(|owner| owner.yields);
+        if gives_way || now.saturating_sub(attr.mtime) > LEASE {
             let refused = steal_lock(session, &holder).await?;
             // Another run may have stolen the lock first. Then this holder is gone at the next look.
             let again = robbed.as_ref() == Some(&holder);
@@ -386,7 +415,7 @@ pub async fn wait_for_lock(
             let owner = read_owner(session, &holder).await?;
             return Err(LockError::Busy { owner }.into());
         }
-        if seen.as_ref().is_none_or(|(known, _)| *known != name) {
+        if !is_known {
             seen = Some((name, attr.mtime));
         }
         tokio::time::sleep(session.pace().look).await;

@@ -48,7 +48,7 @@ impl Run {
     ) -> prune::Pruned {
         let options = retention(workplace, false);
         let pruned = async {
-            if published.swapped && prune::is_due(session, options.keep, published.files).await? {
+            if published.swapped && prune::is_due(session, &options, published.files).await? {
                 prune::prune(session, &options, &*self.progress).await
             } else {
                 Ok(prune::Pruned::default())
@@ -108,9 +108,13 @@ impl Run {
             if pruned == prune::Pruned::default() {
                 return "nothing to delete\n".to_owned();
             }
-            let releases = count(pruned.releases, "release");
+            let channels = (pruned.channels > 0).then(|| count(pruned.channels, "channel") + ", ");
+            let (channels, releases) = (channels.unwrap_or_default(), count(pruned.releases, "release"));
             let (trees, objects) = (count(pruned.trees, "tree"), count(pruned.objects, "object"));
-            format!("{verb} {releases}, {trees}, {objects}, {}\n", bytes(pruned.bytes))
+            format!(
+                "{verb} {channels}{releases}, {trees}, {objects}, {}\n",
+                bytes(pruned.bytes)
+            )
         })?;
         Ok(0)
     }
@@ -130,6 +134,7 @@ fn retention(workplace: &Workplace, dry_run: bool) -> prune::Options {
     prune::Options {
         keep: workplace.config.publish.keep.get(),
         skew: workplace.config.publish.skew,
+        expire: workplace.config.channels.expire,
         dry_run,
     }
 }

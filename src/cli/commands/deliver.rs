@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 use syntax_publish::config::TargetKind;
 use syntax_publish::live::deliver::{
-    self, DeliverError, Delivered, DeliveryReport, LiveSite, OnHost, Probes, PublicSite, ReleasePart, SideOutcome,
+    self, DeliverError, Delivered, DeliveryReport, LiveSite, Probes, PublicSite, ReleasePart, SideOutcome,
 };
 use syntax_publish::live::http::Endpoint;
 use syntax_publish::live::notify::{self, Notice};
 use syntax_publish::live::{Finding, Side};
+use syntax_publish::model::channel::ChannelName;
 use syntax_publish::model::manifest::Changes;
 use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::release::ReleaseId;
@@ -18,11 +19,15 @@ use syntax_publish::model::severity::Severity;
 use syntax_publish::model::tree::File;
 use syntax_publish::next::client::Client;
 use syntax_publish::rules::{PageForm, Rules};
-use syntax_publish::site::pipeline;
+use syntax_publish::site::pipeline::{self, Prepared};
+use syntax_publish::store::open::StoreSnapshot;
+use syntax_publish::store::promote;
 use syntax_publish::store::publish::{self, Published};
 use syntax_publish::store::rollback::{self, Destination};
 use syntax_publish::store::session::Session;
 use syntax_publish::store::{Error, open};
+
+use tokio::task::JoinHandle;
 
 use super::ask::{chosen, moved_check};
 use super::change::{TOOL, shell_behind};
@@ -38,8 +43,47 @@ use crate::cli::{changes, connect, hints, json, live as looks, pages, report, ti
 /// The exit code if visitors don't get what is live on the host.
 const NOT_DELIVERED: u8 = 7;
 
+/// What a publish does in addition.
+struct Looking {
+    /// What asks the live site.
+    probes: Probes,
+    /// Whether the key opens a shell, if that is being found out.
+    shell: Option<JoinHandle<Option<bool>>>,
+    /// Whether to report how long each stage took.
+    timings: bool,
+}
+
+/// Returns how to publish what was prepared.
+pub(super) fn publish_options(
+    workplace: &Workplace,
+    options: &Publish,
+    prepared: &Prepared,
+    store_snapshot: StoreSnapshot,
+) -> Result<publish::Options, Failure> {
+    let moved = moved_check(workplace, prepared);
+    let mut refusals = publish::Refusals::new(&workplace.config, prepared.problems.clone(), moved)?;
+    if options.allow_removals {
+        refusals.max_removed = None;
+    }
+    Ok(publish::Options {
+        refusals,
+        commit: workplace.commit(options.commit.as_ref()),
+        message: options.message.clone(),
+        wait: options.wait,
+        force: options.force,
+        signing: workplace.signing()?,
+        seen: site::cache().map(|folder| (folder, workplace.identity())),
+        purges: !looks::purges(workplace).is_empty(),
+        store_snapshot: Some(store_snapshot),
+        ..publish::Options::new(TOOL)
+    })
+}
+
 impl Run {
     pub(super) async fn publish(&self, options: Publish) -> Result<u8, Failure> {
+        if let Some(name) = options.channel.clone() {
+            return Box::pin(self.publish_to_channel(&name, options)).await;
+        }
         let publish = Box::pin(self.publish_and_look(options));
         self.telling_of_failure("publish", publish).await
     }
@@ -51,38 +95,81 @@ impl Run {
         let looking = looks::begin(workplace).await?;
         let (prepared, store_snapshot) = self.prepare_and_connect(workplace, session, Judge::AtOnce).await?;
         connect::make_room(workplace)?;
-        let wants_timings = options.timings;
-        let moved = moved_check(workplace, &prepared);
-        let mut refusals = publish::Refusals::new(&workplace.config, prepared.problems, moved)?;
-        if options.allow_removals {
-            refusals.max_removed = None;
-        }
-        let public_site = looks::public_site(workplace, prepared.rules.clone());
-        let options = publish::Options {
-            refusals,
-            commit: workplace.commit(options.commit.as_ref()),
-            message: options.message,
-            wait: options.wait,
-            force: options.force,
-            tool: TOOL.to_owned(),
-            signing: workplace.signing()?,
-            seen: site::cache().map(|folder| (folder, workplace.identity())),
-            purges: !public_site.purges.is_empty(),
-            store_snapshot: Some(store_snapshot),
+        let how = publish_options(workplace, &options, &prepared, store_snapshot)?;
+        let job = publish::Job::new(&prepared.source, &prepared.site, &how);
+        let looking = Looking {
+            probes: looking,
+            shell,
+            timings: options.timings,
         };
-        let job = publish::Job::new(&prepared.source, &prepared.site, &options);
-        let delivered = self.live_site(session, &public_site).deliver(job, looking).await?;
+        self.deliver_and_report(workplace, job, &prepared.rules, looking).await
+    }
+
+    /// Makes exactly what a channel shows the live site.
+    pub(super) async fn promote(&self, name: &ChannelName, force: bool) -> Result<u8, Failure> {
+        let promote = Box::pin(self.promote_and_look(name, force));
+        self.telling_of_failure("promote", promote).await
+    }
+
+    async fn promote_and_look(&self, name: &ChannelName, force: bool) -> Result<u8, Failure> {
+        let (workplace, session) = self.open("promote")?;
+        self.progress
+            .plainly(&changes::begun(&format!("promoting {name} of"), workplace));
+        let looking = looks::begin(workplace).await?;
+        let signing = workplace.signing()?;
+        let signers = signing.required().map_err(Error::from)?.cloned();
+        let store_snapshot = open::inspect(session, []).await.map_err(Error::from)?;
+        let promotion = promote::read(session, name, signers.as_ref()).await?;
+        let live = store_snapshot.store_state.current.clone();
+        if !force {
+            promotion.refuse_if_live_moved(name, live.as_ref())?;
+        }
+        let files = promotion.site.all_files().map(|(path, file)| (path, file.clone()));
+        let rules = self.rules_of(workplace, &files.collect()).await?;
+        let how = publish::Options {
+            replaces: live,
+            findings: Some(promotion.findings),
+            commit: promotion.document.commit,
+            message: promotion.document.message,
+            signing,
+            seen: site::cache().map(|folder| (folder, workplace.identity())),
+            purges: !looks::purges(workplace).is_empty(),
+            store_snapshot: Some(store_snapshot),
+            ..publish::Options::new(TOOL)
+        };
+        let source = promote::source();
+        let job = publish::Job::new(&source, &promotion.site, &how);
+        let looking = Looking {
+            probes: looking,
+            shell: None,
+            timings: false,
+        };
+        self.deliver_and_report(workplace, job, &rules, looking).await
+    }
+
+    /// Publishes, checks what visitors get, reports, sends notifications and prunes.
+    async fn deliver_and_report(
+        &self,
+        workplace: &Workplace,
+        job: publish::Job<'_>,
+        rules: &Rules,
+        looking: Looking,
+    ) -> Result<u8, Failure> {
+        let (_, session) = self.open("publish")?;
+        let public_site = looks::public_site(workplace, rules.clone());
+        let live_site = self.live_site(session, &public_site);
+        let delivered = live_site.deliver(job, looking.probes).await?;
         let Delivered {
             published,
             report,
             round_trips,
         } = delivered;
         let took = self.began.elapsed();
-        let timings = wants_timings.then(|| self.progress.timings.stages());
+        let timings = looking.timings.then(|| self.progress.timings.stages());
         self.finish();
-        self.warn_of_shell(workplace, shell).await;
-        let is_file = |path: &str| SitePath::new(path).is_ok_and(|path| prepared.site.file(&path).is_some());
-        let grouped = pages::grouped(&published.changes, &prepared.rules, &is_file);
+        self.warn_of_shell(workplace, looking.shell).await;
+        let is_file = |path: &str| SitePath::new(path).is_ok_and(|path| job.site.file(&path).is_some());
+        let grouped = pages::grouped(&published.changes, rules, &is_file);
         // Usually a first release exists before anything serves it, so that is not a failure.
         let is_unserved = published.previous.is_none() && published.swapped && !looks::is_served(&report);
         let failed = looks::failed(&report, &published.changes);
@@ -118,7 +205,7 @@ impl Run {
             value: &value,
             grouped: &grouped,
             target: &workplace.target_name,
-            commit: options.commit.as_deref(),
+            commit: job.options.commit.as_deref(),
             next: &again(&self.global, "rollback"),
         };
         if let Some(actions) = &self.actions {
@@ -309,7 +396,7 @@ impl Run {
     ) -> Result<DeliveryReport, Failure> {
         let (workplace, session) = self.open("verify")?;
         let on_host = deliver::on_host(session, release, before).await?;
-        let mut public_site = looks::public_site(workplace, self.rules_of(workplace, &on_host).await?);
+        let mut public_site = looks::public_site(workplace, self.rules_of(workplace, &on_host.files).await?);
         if part == ReleasePart::Pages {
             // A check must not change anything at the edge.
             public_site.purges.clear();
@@ -322,8 +409,7 @@ impl Run {
 
     /// Returns the rules for requests to a release. The form of its pages comes from the release itself, the facts
     /// about its client from the export if that still exists.
-    async fn rules_of(&self, workplace: &Workplace, on_host: &OnHost) -> Result<Rules, Failure> {
-        let files: &HashMap<SitePath, File> = &on_host.files;
+    async fn rules_of(&self, workplace: &Workplace, files: &HashMap<SitePath, File>) -> Result<Rules, Failure> {
         let paths = files.keys().map(SitePath::as_str);
         Ok(match self.rules_of_export(workplace).await? {
             Some(rules) => Rules {

@@ -2,6 +2,7 @@
 
 mod ask;
 mod change;
+mod channels;
 mod deliver;
 mod doctor;
 mod init;
@@ -28,7 +29,7 @@ use syntax_publish::store::plan;
 use syntax_publish::store::session::{Live, Session};
 
 use super::actions::Actions;
-use super::args::{Command, Global, Publish, RedirectsAction, again};
+use super::args::{ChannelsAction, Command, Global, Publish, RedirectsAction, again};
 use super::failure::Failure;
 use super::format::{count, shown};
 use super::progress::Progress;
@@ -108,6 +109,11 @@ impl Run {
             Command::Build { out } => self.build(out).await,
             Command::Watch(options) => self.watch(options).await,
             Command::Rollback(options) => self.rollback(options).await,
+            Command::Promote { channel, force } => self.promote(&channel, force).await,
+            Command::Channels { action: None } => self.channels().await,
+            Command::Channels {
+                action: Some(ChannelsAction::Remove { channel }),
+            } => self.remove_channel(&channel).await,
             Command::Hold { reason } => self.hold(&reason).await,
             Command::Resume => self.resume().await,
             Command::Releases => self.releases().await,

@@ -452,6 +452,7 @@ mod tests {
             who: "ci@box".to_owned(),
             what: "publish".to_owned(),
             since,
+            yields: false,
         };
         let run = crate::store::run_id::run_id().to_string();
         let with = |since| StoreFacts {

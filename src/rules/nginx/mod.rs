@@ -18,6 +18,7 @@
 //! `add_header` in a location would drop all others for that location.
 
 mod answer;
+mod channels;
 mod pages;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ use crate::rules::{CODINGS, Rules, fingerprint, headers};
 
 use self::answer::added;
 
+pub use self::channels::Channels;
 pub use crate::rules::PageForm;
 pub use values::{Version, VhostError, is_file, is_includable};
 
@@ -69,6 +71,8 @@ pub struct Vhost {
     pub include: Option<String>,
     /// Who is to see the site.
     pub access: Access,
+    /// The previews; `None` if the vhost shows none.
+    pub channels: Option<Channels>,
     /// Whether the vhost speaks TLS, with the certificate at the path that certbot uses.
     pub tls: bool,
     /// Whether the host's nginx has the module that serves `.br` files.
@@ -102,6 +106,8 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
             .map(|name| values::server_name(name))
             .collect::<Result<_, _>>()?,
         docroot: values::docroot(&vhost.docroot)?,
+        root: format!("{}/{}", values::docroot(&vhost.docroot)?, layout::CURRENT),
+        certificate: values::server_name(&vhost.server_name)?,
         listen: vhost.listen.as_deref().map(values::listen).transpose()?,
         base: values::base_path(&vhost.rules.base_path)?,
         asset_prefix: values::base_path(&vhost.rules.asset_prefix)?,
@@ -127,31 +133,27 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
     text += &site.language_maps();
     text += &site.own_map();
     text += &site.deployments();
-    if vhost.tls && vhost.listen.is_none() && vhost.port.is_none() {
-        text += &site.plain_server();
+    if site.has_plain_server() {
+        text += &site.plain_server(&site.names().join(" "), &site.name);
     }
     text += &site.alias_server();
-    text += "\nserver {\n";
-    let sections = [
-        site.listeners(&site.name),
-        site.files(),
-        site.encodings(),
-        site.media_types(),
-        site.headers(),
-        site.pages(),
-        site.included(),
-    ];
-    text += indented(&sections.join("\n")).trim_end();
-    text += "\n";
-    text += "}\n";
+    text += &site.server(&site.name, "");
+    if let Some(channels) = &vhost.channels {
+        text += &site.channel_servers(channels)?;
+    }
     Ok(text)
 }
 
 /// The validated values of one vhost.
+#[derive(Clone)]
 struct Site<'a> {
     name: String,
     aliases: Vec<String>,
     docroot: &'a str,
+    /// What leads to the tree that is served.
+    root: String,
+    /// The name of the certificate.
+    certificate: String,
     listen: Option<&'a str>,
     base: &'a str,
     asset_prefix: &'a str,
@@ -384,8 +386,29 @@ map $request_uri {path} {{
         )
     }
 
-    /// The redirect from HTTP, only for the default ports.
-    fn plain_server(&self) -> String {
+    /// The server of these names; `first` comes before the locations.
+    fn server(&self, names: &str, first: &str) -> String {
+        let sections = [
+            self.listeners(names),
+            self.files(),
+            self.encodings(),
+            self.media_types(),
+            self.headers(),
+            first.to_owned(),
+            self.pages(),
+            self.included(),
+        ];
+        let sections: Vec<String> = sections.into_iter().filter(|section| !section.is_empty()).collect();
+        format!("\nserver {{\n{}\n}}\n", indented(&sections.join("\n")).trim_end())
+    }
+
+    /// Whether the vhost redirects from HTTP: only for the default ports.
+    fn has_plain_server(&self) -> bool {
+        self.vhost.tls && self.vhost.listen.is_none() && self.vhost.port.is_none()
+    }
+
+    /// The redirect from HTTP, under these names, to a host.
+    fn plain_server(&self, names: &str, host: &str) -> String {
         let lines = format!(
             "{listen}\
              server_name {names};\n\
@@ -394,7 +417,7 @@ map $request_uri {path} {{
              \n\
              # The name is fixed: the request's own would send visitors wherever a Host header says.\n\
              location / {{\n    \
-                 return 308 https://{name}$request_uri;\n\
+                 return 308 https://{host}$request_uri;\n\
              }}\n\
              # Certificates are renewed by a file that is requested here (HTTP-01, \"webroot\"). Its folder must not\n\
              # be the docroot: what lies there is the store's, and a stray file would damage a release.\n\
@@ -402,8 +425,6 @@ map $request_uri {path} {{
                  root {ACME};\n\
              }}\n",
             listen = self.listen_on(80, ""),
-            names = self.names().join(" "),
-            name = self.name,
             headers = added(headers::SECURITY.into_iter()),
         );
         format!("\nserver {{\n{}}}\n", indented(&lines))
@@ -476,9 +497,9 @@ map $request_uri {path} {{
             let _ = write!(
                 text,
                 "\n# Protocols and ciphers are left to the http level: vhosts on one port share them.\n\
-                 ssl_certificate /etc/letsencrypt/live/{name}/fullchain.pem;\n\
-                 ssl_certificate_key /etc/letsencrypt/live/{name}/privkey.pem;\n",
-                name = self.name,
+                 ssl_certificate /etc/letsencrypt/live/{certificate}/fullchain.pem;\n\
+                 ssl_certificate_key /etc/letsencrypt/live/{certificate}/privkey.pem;\n",
+                certificate = self.certificate,
             );
         }
         text + &self.password()
@@ -501,12 +522,12 @@ map $request_uri {path} {{
         format!(
             "# `current` is a symlink, and a publish or a rollback is its replacement: nginx must follow\n\
              # links, and must not remember where they led (open_file_cache), or it serves the old page.\n\
-             root {docroot}/current;\n\
+             root {root};\n\
              {links}\
              open_file_cache off;\n\
              autoindex off;\n\
              etag on;\n",
-            docroot = self.docroot
+            root = self.root
         )
     }
 

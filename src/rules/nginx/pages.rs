@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Site, values};
-use crate::model::layout;
 use crate::model::media;
 use crate::model::redirect::{self, END, Status};
 use crate::next::url::CLIENT;
@@ -40,13 +39,12 @@ impl Site<'_> {
     /// The location of the redirects of moved pages: by the entry of the release, or else by the first pattern.
     fn moved(&self) -> String {
         let mut text = format!(
-            "root \"{docroot}/{current}/{folder}${{{source}}}{END}\";\n\
+            "root \"{root}/{folder}${{{source}}}{END}\";\n\
              set {moved} \"\";\n\
              if (-d $document_root) {{\n    \
                  set {moved} {answer};\n\
              }}\n",
-            docroot = self.docroot,
-            current = layout::CURRENT,
+            root = self.root,
             folder = redirect::FOLDER,
             source = self.variable("from").trim_start_matches('$'),
             moved = self.variable("moved"),

@@ -15,6 +15,7 @@ fn vhost() -> Vhost {
         hsts: Some(31_536_000),
         include: None,
         access: Access::default(),
+        channels: None,
         tls: true,
         brotli: true,
         version: Version::default(),

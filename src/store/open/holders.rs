@@ -87,5 +87,7 @@ async fn newest_documents(session: &Session) -> Result<Vec<ReleaseDocument>, Sto
     ids.sort_unstable();
     ids.reverse();
     ids.truncate(MOST);
-    Ok(documents(session, &ids).await?.into_iter().flatten().collect())
+    // What a channel has was never given to visitors of the live site.
+    let documents = documents(session, &ids).await?.into_iter().flatten();
+    Ok(documents.filter(|document| document.channel.is_none()).collect())
 }

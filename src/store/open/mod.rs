@@ -18,6 +18,7 @@ pub(crate) use self::reading::OPEN_AT_ONCE;
 pub(crate) use self::reading::list;
 pub use self::reading::{document, documents, read_files, releases, root, roots, why_unread};
 use crate::host::{Answers, Attr, Kind, Op, RefusalKind, Reply, Time};
+use crate::model::channel::Slot;
 use crate::model::digest::Digest;
 use crate::model::layout;
 use crate::model::path::{SitePath, printable};
@@ -163,7 +164,7 @@ pub async fn open_store(
                     crate::store::staging::leave(session, staging_dir).await;
                 }
                 make(session).await?;
-                *staging_dir = StagingDir::new(crate::store::run_id::run_id());
+                *staging_dir = staging_dir.renewed(crate::store::run_id::run_id());
                 continue;
             }
         }
@@ -434,11 +435,7 @@ async fn read_entrance(session: &Session, head: &Head, answers: &Landed) -> Resu
 /// The release that the text of `current` names; `None` if it names none.
 #[must_use]
 pub fn read_current(text: &str) -> Option<ReleaseId> {
-    text.trim_end_matches('/')
-        .strip_prefix(layout::RELEASES)?
-        .strip_prefix('/')?
-        .parse()
-        .ok()
+    layout::read_slot(&Slot::Live, text)
 }
 
 /// Checks who may write to the docroot, because those users can replace anything in it. A docroot that belongs to

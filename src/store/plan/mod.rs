@@ -577,6 +577,12 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Leaves the pool as it is. Visitors of the live site are never given content of a channel.
+    pub fn leave_pool(&mut self) {
+        self.pool.clear();
+        self.relied_pool.clear();
+    }
+
     fn build_tree(&mut self, changed: &ChangedFolder<'_>, former: &Tree, facts: &HostFacts, wanted: &mut WantedFiles) {
         let tree = &changed.folder.tree;
         let mut unchanged = BTreeSet::new();

@@ -14,6 +14,7 @@ use std::time::Duration;
 use self::records::Records;
 use crate::host::{Kind, Op, Time};
 use crate::model::cache::pooled;
+use crate::model::channel::ChannelName;
 use crate::model::digest::Digest;
 use crate::model::event::{Event, Observer, Running, Stage};
 use crate::model::layout;
@@ -22,6 +23,7 @@ use crate::model::path::SitePath;
 use crate::model::release::{ReleaseDocument, ReleaseId, RunId};
 use crate::store::Error;
 use crate::store::StoreError;
+use crate::store::channels;
 use crate::store::content::Content;
 use crate::store::flight::Flight;
 use crate::store::open;
@@ -57,6 +59,8 @@ pub struct Options {
     pub keep: usize,
     /// How long immutable files of replaced releases stay in the pool.
     pub skew: Duration,
+    /// How long a channel stays after its last publish.
+    pub expire: Duration,
     /// Only report what would be deleted.
     pub dry_run: bool,
 }
@@ -64,6 +68,8 @@ pub struct Options {
 /// What was deleted, or would be. `--json` prints it, so fields may be added but must never be renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Pruned {
+    /// Channels that expired.
+    pub channels: u64,
     /// Releases.
     pub releases: u64,
     /// Folder levels.
@@ -103,11 +109,11 @@ pub async fn prune(session: &Session, options: &Options, observer: &dyn Observer
 }
 
 /// Whether a publish should prune when it is done: if there are more releases than the retention keeps, and pruning is
-/// cheap compared to the publish or was not done for a day.
+/// cheap compared to the publish or was not done for a day. Channels have a release each.
 ///
 /// # Errors
 /// [`Error`] if the connection is lost.
-pub async fn is_due(session: &Session, keep: usize, files: u64) -> Result<bool, Error> {
+pub async fn is_due(session: &Session, options: &Options, files: u64) -> Result<bool, Error> {
     let store_state = open::read_state(session).await?;
     let rested = match (store_state.swept, store_state.since) {
         (Some(swept), Some(now)) => now.saturating_sub(swept) > SWEEP_EVERY,
@@ -116,7 +122,10 @@ pub async fn is_due(session: &Session, keep: usize, files: u64) -> Result<bool, 
     if files > SMALL_SITE && !rested {
         return Ok(false);
     }
-    Ok(open::releases(session).await?.len() > keep)
+    let channels = channels::links(session).await?;
+    let now = store_state.since.unwrap_or(0);
+    let expired = channels.iter().any(|channel| channel.is_expired(now, options.expire));
+    Ok(expired || open::releases(session).await?.len() > options.keep + channels.len())
 }
 
 /// The run whose generation marks the store while prune decides what is dead.
@@ -152,6 +161,7 @@ async fn claim(session: &Session, observer: &dyn Observer) -> Result<SweepMark, 
 /// Everything to delete, by path below the docroot.
 #[derive(Debug, Default)]
 struct Dead {
+    channels: Vec<ChannelName>,
     releases: Vec<ReleaseId>,
     /// Documents and other records of releases that no visitor can have open any more.
     records: Vec<String>,
@@ -169,6 +179,7 @@ struct Dead {
 impl Dead {
     fn pruned(&self) -> Pruned {
         Pruned {
+            channels: self.channels.len() as u64,
             releases: self.releases.len() as u64,
             trees: self.trees.len() as u64,
             objects: self.objects.len() as u64,
@@ -182,12 +193,17 @@ async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, E
     let store_state = open::read_state(session).await?;
     let there = open::releases(session).await?;
     let records = Records::read(session).await?;
+    let (expired, channels): (Vec<_>, Vec<_>) = channels::links(session)
+        .await?
+        .into_iter()
+        .partition(|channel| channel.is_expired(now, options.expire));
     let promised = records.promised(store_state.current.as_ref(), now, options.skew, &there);
+    let newest = there.iter().filter(|id| !records.is_of_channel(id)).take(options.keep);
+    let newest: HashSet<&ReleaseId> = newest.chain(channels.iter().map(|channel| &channel.release)).collect();
     let kept: Vec<ReleaseId> = there
         .iter()
-        .enumerate()
-        .filter(|(index, id)| *index < options.keep || promised.contains(id))
-        .map(|(_, id)| id.clone())
+        .filter(|id| newest.contains(id) || promised.contains(id))
+        .cloned()
         .collect();
     let within_skew = records.within(now, options.skew, &there);
     let mut facts = HostFacts::default();
@@ -209,6 +225,7 @@ async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, E
     let remembered = reach(&facts, &remembered_roots);
 
     let mut dead = Dead {
+        channels: expired.into_iter().map(|channel| channel.name).collect(),
         releases: there.iter().filter(|id| !kept.contains(id)).cloned().collect(),
         records: records.beyond(&kept, &within_skew),
         ..Dead::default()
@@ -407,6 +424,13 @@ async fn take_away_under_lock(
         return Ok(false);
     }
     let mut trash = Trash { staging_dir, count: 0 };
+    // A channel must never lead to a release that is gone.
+    let channels: Vec<Op> = dead
+        .channels
+        .iter()
+        .map(|name| trash.take(&layout::channel(name)))
+        .collect();
+    done_or_gone(session, &session.flight(channels).await?).await?;
     let releases: Vec<Op> = dead
         .releases
         .iter()

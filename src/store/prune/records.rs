@@ -67,6 +67,13 @@ impl Records {
         Ok(Self { documents, left, paths })
     }
 
+    /// Whether a release was published to a channel. If its document can't be read, it counts as one that was live.
+    pub(super) fn is_of_channel(&self, id: &ReleaseId) -> bool {
+        self.documents
+            .get(id)
+            .is_some_and(|document| document.channel.is_some())
+    }
+
     /// Returns the releases that were live less than `skew` ago, according to the documents. If in doubt, a release is
     /// included.
     pub(super) fn within(&self, now: Time, skew: Duration, there: &[ReleaseId]) -> HashSet<ReleaseId> {
@@ -78,7 +85,7 @@ impl Records {
                 .map_or(now, jiff::Timestamp::as_second)
         };
         let mut within: HashSet<ReleaseId> = HashSet::new();
-        for document in self.documents.values() {
+        for document in self.documents.values().filter(|document| document.channel.is_none()) {
             if made(document) > since {
                 within.insert(document.id.clone());
                 // The release that it replaced was live until then.

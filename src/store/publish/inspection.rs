@@ -42,7 +42,9 @@ impl Publish<'_> {
         &self,
         store_snapshot: Option<&StoreSnapshot>,
     ) -> Result<Option<Published>, AttemptError> {
-        let Some(store_snapshot) = store_snapshot.filter(|_| !self.options.force) else {
+        // A publish to a channel always makes a release, which names the commit and begins the channel's time again.
+        let is_needless = !self.options.force && self.options.slot.is_live();
+        let Some(store_snapshot) = store_snapshot.filter(|_| is_needless) else {
             return Ok(None);
         };
         if let Some(hold) = &store_snapshot.store_state.hold {
@@ -107,7 +109,7 @@ impl Publish<'_> {
         };
         let entered = open::open_store(self.session, staging_dir, &along, &mut facts).await?;
         let store_state = entered.store_state;
-        if let Some(hold) = &store_state.hold {
+        if let Some(hold) = store_state.hold.as_ref().filter(|_| self.options.slot.is_live()) {
             return Err(AttemptError::Failed(Error::OnHold { hold: hold.clone() }));
         }
         if known.is_some() && known != store_state.current {
@@ -124,8 +126,11 @@ impl Publish<'_> {
         open::answer(self.session, &mut facts, entered.opened, kept, next).await?;
         staging_dir.keep_bases(read);
         self.check_owners(&facts, &store_state)?;
-        let plan = Plan::new(self.site, &facts)
+        let mut plan = Plan::new(self.site, &facts)
             .map_err(|open| AttemptError::Replan(format!("{} questions were left open", open.len())))?;
+        if !self.options.slot.is_live() {
+            plan.leave_pool();
+        }
         let former = plan::former_files(&plan.changes, &facts);
         Ok(Inspection {
             store_state,

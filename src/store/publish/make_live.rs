@@ -35,9 +35,10 @@ impl Publish<'_> {
         let built = flight.extend(building.take_ops());
         let mut ops = Vec::new();
         ops.push(staging_dir.symlink("rel", layout::release_link(plan.root)));
-        ops.push(staging_dir.symlink("cur", layout::release(&staged_release.release)));
+        let slot = &self.options.slot;
+        ops.push(staging_dir.symlink("cur", layout::slot_text(slot, &staged_release.release)));
         ops.push(staging_dir.symlink("gen", staged_release.generation.to_string()));
-        if let Some(former) = &plan.previous {
+        if let Some(former) = plan.previous.as_ref().filter(|_| slot.is_live()) {
             ops.push(staging_dir.symlink("former", layout::former_text(&staged_release.release, former)));
         }
         if self.options.purges {
@@ -82,8 +83,7 @@ impl Publish<'_> {
         let (after, ours) = (staged_release.entered.generation.as_ref(), &staged_release.generation);
         let found = answers.answer(under_lock.generation);
         let moved = staging::keep_clock(self.session, staging_dir, found, after, ours).await?;
-        let read = under_lock.read(&self.session.host_name(), &answers, plan, self.options.wait.is_some());
-        match read {
+        match under_lock.read(self, &answers, plan) {
             // Files of this release would have the times of files that other runs made in the meantime.
             Ok(_) if moved => {
                 let stop = AttemptError::Contention("another run published in the meantime".to_owned());
@@ -192,6 +192,7 @@ impl Publish<'_> {
                 _ => None,
             })
             .collect();
+        let slot = &self.options.slot;
         if self.options.purges {
             // Before the swap: a purge that is noted needlessly costs one purge, but what is not noted stays at the
             // edge.
@@ -200,10 +201,10 @@ impl Publish<'_> {
                 layout::DELIVERY,
             ));
         }
-        if plan.previous.is_some() {
+        if plan.previous.is_some() && slot.is_live() {
             ops.push(Op::rename(staging_dir.path_holding("former"), layout::FORMER));
         }
-        let mut commit = swap::commit_ops(plan, &staged_release.release, staging_dir);
+        let mut commit = swap::commit_ops(plan, &staged_release.release, slot, staging_dir);
         let swap = commit.pop();
         ops.extend(commit);
         let mut flight = Flight::default();
@@ -220,10 +221,12 @@ impl Publish<'_> {
             None => {}
         }
         self.session.forget_run(staging_dir.run());
-        self.session.note_live(Some(staged_release.release.clone()));
-        self.observer.notice(Event::Swapped {
-            release: staged_release.release.clone(),
-        });
+        if slot.is_live() {
+            self.session.note_live(Some(staged_release.release.clone()));
+            self.observer.notice(Event::Swapped {
+                release: staged_release.release.clone(),
+            });
+        }
         // Usually the name was taken, which means that the same content is there.
         let refused = named.into_iter().zip(answers.all(&put));
         let refused = refused.filter(|(_, answer)| !answer.done());

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use self::inspection::{Hints, Inspection};
 pub use self::refusals::{Judged, Refusals, ToJudge, check_refusals};
 use crate::host::HostError;
+use crate::model::channel::Slot;
 use crate::model::event::{Event, Note, Observer, Running, Stage};
 use crate::model::layout;
 use crate::model::manifest::{Changes, Site};
@@ -54,6 +55,12 @@ const RECONNECTS: u32 = 2;
 /// How to publish, and what to refuse.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// What leads to the release afterwards. A channel leaves the live site as it is, byte for byte.
+    pub slot: Slot,
+    /// The release that the new one must replace; `None` for any.
+    pub replaces: Option<ReleaseId>,
+    /// The findings to keep with the release, if they are not those of `refusals`.
+    pub findings: Option<Findings>,
     /// The commit that the export was built from.
     pub commit: Option<String>,
     /// A message to record with the release.
@@ -78,6 +85,29 @@ pub struct Options {
     /// Whether a CDN is purged afterwards. If it is, the swap notes what is to be purged, so that the next run does it
     /// if this run dies before its purge.
     pub purges: bool,
+}
+
+impl Options {
+    /// The options of a publish that makes a site live and is refused for nothing but the plan. `tool` is the name and
+    /// version of this tool.
+    #[must_use]
+    pub fn new(tool: impl Into<String>) -> Self {
+        Self {
+            slot: Slot::Live,
+            replaces: None,
+            findings: None,
+            commit: None,
+            message: None,
+            wait: None,
+            refusals: Refusals::default(),
+            force: false,
+            tool: tool.into(),
+            signing: Signing::default(),
+            seen: None,
+            store_snapshot: None,
+            purges: false,
+        }
+    }
 }
 
 /// What is to be published, and how.
@@ -236,7 +266,7 @@ impl Publish<'_> {
                 .filter(|store_snapshot| store_snapshot.store_state.exists),
         };
         let (published, unnamed) = self.in_attempts(hints, probe).await?;
-        if let Some(seen) = seen {
+        if let Some(seen) = seen.filter(|_| self.options.slot.is_live()) {
             let file = seen.file().to_owned();
             if let Err(error) = seen.learn(&published.release, self.site) {
                 let reason = error.to_string();
@@ -253,14 +283,20 @@ impl Publish<'_> {
         hints: Hints<'_>,
         mut probe: impl AsyncFnMut(&Plan, FormerFiles),
     ) -> Result<(Published, bool), Error> {
-        let mut attempts = Attempts::default();
+        let mut attempts = Attempts {
+            replaces: self.options.replaces.clone().map(|release| Replaced(Some(release))),
+            ..Attempts::default()
+        };
         let (mut reconnects, mut planned, mut contended) = (0, 0, 0);
         let mut guess = Some(hints);
         loop {
             // Cached hints are used only in the first attempt.
             let hints = guess.take().unwrap_or_default();
             let mut attempt = Attempt {
-                staging_dir: StagingDir::new(crate::store::run_id::run_id()),
+                staging_dir: match self.options.slot {
+                    Slot::Live => StagingDir::new(crate::store::run_id::run_id()),
+                    Slot::Channel(_) => StagingDir::yielding(crate::store::run_id::run_id()),
+                },
                 release: None,
                 swap_sent: false,
                 unnamed: false,
@@ -357,6 +393,7 @@ impl Publish<'_> {
             live,
         } = self.inspect(staging_dir, &attempts.unlinkable, hints).await?;
         if let (true, false, Some(live)) = (plan.live_already, self.options.force, &plan.previous)
+            && self.options.slot.is_live()
             && self.options.signing.is_met(self.session, live).await?
         {
             let live = live.clone();
@@ -435,7 +472,9 @@ impl Publish<'_> {
             made: made_at,
             run: run.to_string(),
         };
-        let findings = Findings::of(problems, &release).pieces(layout::FINDINGS_PIECE);
+        let findings = self.options.findings.clone();
+        let findings = findings.unwrap_or_else(|| Findings::of(problems, &release));
+        let findings = findings.pieces(layout::FINDINGS_PIECE);
         Ok(StagedRelease {
             release,
             findings,
@@ -476,7 +515,7 @@ impl Publish<'_> {
             previous: plan.previous.clone(),
             files: self.site.files,
             bytes: self.site.bytes,
-            channel: None,
+            channel: self.options.slot.channel().map(ToString::to_string),
             more: serde_json::Map::new(),
         };
         serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
@@ -486,7 +525,8 @@ impl Publish<'_> {
     /// until then, what was sent over the old connection could take effect at any moment.
     async fn after_loss(&self, attempt: &Attempt, lost: &HostError) -> Result<Option<ReleaseId>, Error> {
         let run = attempt.staging_dir.run();
-        let found = find_after_loss(self.session, run, attempt.release.as_ref(), None).await;
+        let slot = &self.options.slot;
+        let found = find_after_loss(self.session, run, slot, attempt.release.as_ref(), None).await;
         match found {
             Ok(went_live) => Ok(went_live),
             Err(_) if attempt.swap_sent => {
@@ -506,9 +546,11 @@ impl Publish<'_> {
             Some(previous) => releases::diff(self.session, previous, &release).await,
             None => Ok(plan::all_as_changes(self.site)),
         };
-        self.observer.notice(Event::Swapped {
-            release: release.clone(),
-        });
+        if self.options.slot.is_live() {
+            self.observer.notice(Event::Swapped {
+                release: release.clone(),
+            });
+        }
         Ok(Published {
             release,
             previous,

@@ -251,6 +251,9 @@ impl Publish<'_> {
     /// was stolen, or whose connection was lost, may come back after other runs have published, and going on would undo
     /// their work without a request to.
     pub(super) fn refuse_to_overtake(&self, plan: &Plan, attempts: &mut Attempts) -> Result<(), AttemptError> {
+        if !self.options.slot.is_live() {
+            return Ok(());
+        }
         let first = attempts.replaces.get_or_insert_with(|| Replaced(plan.previous.clone()));
         if self.options.wait.is_none() && first.0 != plan.previous {
             let by = plan.previous.clone();

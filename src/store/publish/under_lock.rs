@@ -2,6 +2,7 @@
 //!
 //! Pure, except for the names in the staging directory.
 
+use super::Publish;
 use crate::host::{Kind, Op, RefusalKind};
 use crate::model::layout;
 use crate::model::release::Hold;
@@ -68,33 +69,30 @@ impl UnderLock {
 
     /// Compares what was found under the lock with what the plan was made from. Returns what the CDN still has to
     /// purge.
-    pub(super) fn read(
-        &self,
-        host: &str,
-        answers: &Landed,
-        plan: &Plan,
-        patient: bool,
-    ) -> Result<Delivery, AttemptError> {
+    pub(super) fn read(&self, publish: &Publish<'_>, answers: &Landed, plan: &Plan) -> Result<Delivery, AttemptError> {
         for ticket in [self.current, self.hold, self.delivery] {
             if let Some(refusal) = answers.answer(ticket).and_then(Read::unexpected_refusal) {
                 return Err(AttemptError::Replan(refusal.to_string()));
             }
         }
-        let current = answers.text(self.current).and_then(|text| open::read_current(&text));
-        if current != plan.previous {
-            if patient {
-                return Err(AttemptError::Contention("another release went live".to_owned()));
+        // A channel replaces nothing that is live, and a hold is about what is live.
+        if publish.options.slot.is_live() {
+            let current = answers.text(self.current).and_then(|text| open::read_current(&text));
+            if current != plan.previous {
+                if publish.options.wait.is_some() {
+                    return Err(AttemptError::Contention("another release went live".to_owned()));
+                }
+                return Err(AttemptError::Failed(Error::ConcurrentPublish { by: current }));
             }
-            return Err(AttemptError::Failed(Error::ConcurrentPublish { by: current }));
-        }
-        if let Some(text) = answers.text(self.hold) {
-            let hold = Hold::read(&text);
-            return Err(AttemptError::Failed(Error::OnHold { hold }));
+            if let Some(text) = answers.text(self.hold) {
+                let hold = Hold::read(&text);
+                return Err(AttemptError::Failed(Error::OnHold { hold }));
+            }
         }
         let (folders, tickets) = &self.pool_folders;
         for (path, answer) in folders.iter().zip(answers.all(tickets)) {
             if answer.attr().is_some_and(|attr| attr.kind != Kind::Folder) {
-                let (host, path) = (host.to_owned(), StorePath::below(path));
+                let (host, path) = (publish.session.host_name(), StorePath::below(path));
                 return Err(AttemptError::Failed(StoreError::NotAFolder { host, path }.into()));
             }
         }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use self::repairs::{LackingTrees, Repairs, lacking_trees};
 use self::salvage::Salvage;
 use crate::host::{HostError, Op};
+use crate::model::channel::Slot;
 use crate::model::event::Observer;
 use crate::model::layout;
 use crate::model::manifest::{Coverage, MOST_FOLDERS, Site};
@@ -180,7 +181,7 @@ impl Repair<'_> {
             }
             Err(Error::Store(StoreError::Host(lost @ HostError::Lost { .. }))) => {
                 // Each rename was a complete repair. The next verification shows which of them were done.
-                find_after_loss(self.session, staging_dir.run(), None, None).await?;
+                find_after_loss(self.session, staging_dir.run(), &Slot::Live, None, None).await?;
                 return Err(lost.into());
             }
             Err(error) => {

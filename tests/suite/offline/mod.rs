@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod architecture;
+pub mod channels;
 pub mod check;
 pub mod command;
 pub mod debt;

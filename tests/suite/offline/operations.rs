@@ -16,10 +16,9 @@ use syntax_publish::site::scan;
 use syntax_publish::store::open;
 use syntax_publish::store::open::StoreSnapshot;
 use syntax_publish::store::plan;
-use syntax_publish::store::publish::{Job, Options, Published, Refusals, publish};
+use syntax_publish::store::publish::{Job, Options, Published, publish};
 use syntax_publish::store::rollback::{self, Destination, RolledBack};
 use syntax_publish::store::session::Session;
-use syntax_publish::store::signing::Signing;
 use tempfile::TempDir;
 
 use crate::support::command::write;
@@ -76,6 +75,7 @@ impl Bench {
             who: "test@here".to_owned(),
             what: "publish".to_owned(),
             since: 0,
+            yields: false,
         };
         Session::new(Box::new(recorder.clone()), owner)
     }
@@ -95,18 +95,11 @@ impl Bench {
             runtime().block_on(open::inspect(&session, near)).unwrap()
         };
         let options = Options {
-            commit: None,
-            message: None,
-            wait: None,
-            refusals: Refusals::default(),
-            force: false,
-            tool: "test".to_owned(),
-            signing: Signing::default(),
-            purges: false,
             seen: self
                 .keeps
                 .then(|| (self.folder.path().join("cache"), "the host".to_owned())),
             store_snapshot: ground.or_else(|| self.looks.then(look)),
+            ..Options::new("test")
         };
         let publishing = publish(&session, Job::new(&prepared.source, &prepared.site, &options), &Silent);
         let published = runtime().block_on(publishing).unwrap();

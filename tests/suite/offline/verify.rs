@@ -254,19 +254,12 @@ impl Place {
 /// The options with which the tests publish.
 pub fn publishing(force: bool) -> Options {
     Options {
-        commit: None,
-        message: None,
-        wait: None,
         refusals: Refusals {
             immutable: Level::Warn,
             ..Refusals::default()
         },
         force,
-        tool: TOOL.to_owned(),
-        signing: Signing::default(),
-        purges: false,
-        seen: None,
-        store_snapshot: None,
+        ..Options::new(TOOL)
     }
 }
 
@@ -275,6 +268,7 @@ pub fn session(connect: impl Connect + 'static) -> Session {
         who: "somebody@somewhere".to_owned(),
         what: "test".to_owned(),
         since: 0,
+        yields: false,
     };
     Session::new(Box::new(connect), owner)
 }

@@ -25,7 +25,6 @@ use syntax_publish::store::releases;
 use syntax_publish::store::rollback;
 use syntax_publish::store::rollback::Destination;
 use syntax_publish::store::session::Session;
-use syntax_publish::store::signing::Signing;
 use syntax_publish::store::verify::{Depth, verify};
 
 use crate::support::command::write;
@@ -123,6 +122,7 @@ impl Real {
             who: "test@here".to_owned(),
             what: what.to_owned(),
             since: 0,
+            yields: false,
         };
         Session::new(Box::new(LocalConnector { docroot }), owner)
     }
@@ -155,19 +155,11 @@ impl Real {
         let site = Site::with_redirects(files, &moved.collect(), &Classes::new("_assets"));
         let source: Arc<dyn Source> = Arc::new(Export::new(&out));
         let options = publish::Options {
-            commit: None,
-            message: None,
-            wait: None,
             refusals: publish::Refusals {
                 immutable: Level::Warn,
                 ..publish::Refusals::default()
             },
-            force: false,
-            tool: "test".to_owned(),
-            signing: Signing::default(),
-            purges: false,
-            seen: None,
-            store_snapshot: None,
+            ..publish::Options::new("test")
         };
         publish::publish(
             &self.session("publish"),
@@ -247,6 +239,7 @@ async fn step(model: &mut Model, real: &Real, command: &Command) {
             let options = prune::Options {
                 keep: *keep,
                 skew: Duration::ZERO,
+                expire: Duration::from_hours(14 * 24),
                 dry_run: false,
             };
             prune::prune(&real.session("prune"), &options, &Silent).await.unwrap();

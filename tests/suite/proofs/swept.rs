@@ -93,6 +93,7 @@ const HOW: How = How {
     answer: Duration::from_secs(60),
     wait: None,
     skew: Duration::from_secs(SKEW as u64),
+    expire: Duration::from_hours(14 * 24),
 };
 
 impl Bench {

@@ -200,6 +200,7 @@ const PATIENT: How = How {
     answer: Duration::from_secs(1),
     wait: None,
     skew: Duration::ZERO,
+    expire: Duration::from_hours(14 * 24),
 };
 
 /// The bytes that a client sends before it can make its first request.

@@ -2,6 +2,7 @@
 
 pub mod bad_input;
 pub mod browser;
+pub mod channels;
 pub mod ci;
 pub mod cli;
 pub mod cli_sftp;

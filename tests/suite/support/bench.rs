@@ -2,7 +2,6 @@
 //! that run thousands of times.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use regex_lite::Regex;
 use syntax_publish::config::Level;
 use syntax_publish::host::{Answer, Connect, Handle, Host, Kind, MAX_READ, Op};
 use syntax_publish::model::cache::Classes;
+use syntax_publish::model::channel::{ChannelName, Slot};
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::encoding::{Coding, Encodings, Recipe};
 use syntax_publish::model::event::Silent;
@@ -20,7 +20,9 @@ use syntax_publish::model::redirect::{self, Redirect, Status};
 use syntax_publish::model::release::{Owner, ReleaseId};
 use syntax_publish::site::source::{Source, SourceError};
 use syntax_publish::store::Error;
+use syntax_publish::store::channels;
 use syntax_publish::store::open;
+use syntax_publish::store::promote;
 use syntax_publish::store::prune;
 use syntax_publish::store::publish;
 use syntax_publish::store::remote_cache::RemoteCache;
@@ -118,6 +120,11 @@ pub enum Command {
     PublishHavingSeen(Content, Content),
     /// Publishes and then prunes, as the command line does.
     PublishAndPrune(Content),
+    /// Publishes the site to a channel.
+    PublishToChannel(Content),
+    /// Makes what the channel shows the live site.
+    Promote,
+    RemoveChannel,
     Rollback(u32),
     Hold,
     Resume,
@@ -134,6 +141,8 @@ pub struct How {
     pub wait: Option<Duration>,
     /// For a prune: how long replaced immutable files stay in the pool.
     pub skew: Duration,
+    /// For a prune: how long a channel stays.
+    pub expire: Duration,
 }
 
 impl Default for How {
@@ -143,8 +152,14 @@ impl Default for How {
             answer: Duration::from_secs(60),
             wait: None,
             skew: Duration::ZERO,
+            expire: Duration::from_hours(14 * 24),
         }
     }
+}
+
+/// The channel of [`Command::PublishToChannel`].
+pub fn channel() -> ChannelName {
+    "pr-12".parse().expect("a name")
 }
 
 pub fn session(connector: Box<dyn Connect>, what: &str, how: How) -> Session {
@@ -152,6 +167,7 @@ pub fn session(connector: Box<dyn Connect>, what: &str, how: How) -> Session {
         who: "test@here".to_owned(),
         what: what.to_owned(),
         since: 0,
+        yields: false,
     };
     let pace = Pace {
         answer: how.answer,
@@ -165,7 +181,33 @@ pub fn session(connector: Box<dyn Connect>, what: &str, how: How) -> Session {
 /// Runs a command. Returns the release that it made live, if any.
 pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Result<Option<ReleaseId>, Error> {
     match command {
-        Command::Publish(content) => publish_site(&session(connector, "publish", how), content, None, how).await,
+        Command::Publish(content) => publish_over(&session(connector, "publish", how), content, how).await,
+        Command::PublishToChannel(content) => {
+            let options = publish::Options {
+                slot: Slot::Channel(channel()),
+                ..options(how)
+            };
+            publish_site(&session(connector, "publish", how), content, options, how).await
+        }
+        Command::Promote => {
+            let session = session(connector, "promote", how);
+            let state = open::inspect(&session, []).await?.store_state;
+            let promotion = promote::read(&session, &channel(), None).await?;
+            promotion.refuse_if_live_moved(&channel(), state.current.as_ref())?;
+            let options = publish::Options {
+                replaces: state.current,
+                findings: Some(promotion.findings),
+                ..options(how)
+            };
+            let source = promote::source();
+            let job = publish::Job::new(&source, &promotion.site, &options);
+            Ok(Some(publish::publish(&session, job, &Silent).await?.release))
+        }
+        Command::RemoveChannel => {
+            let session = session(connector, "channels", how);
+            channels::remove(&session, &channel(), &Silent).await?;
+            Ok(None)
+        }
         Command::PublishHavingSeen(content, before) => {
             let caches = tempfile::tempdir().expect("a folder");
             let target = "a target".to_owned();
@@ -173,12 +215,15 @@ pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Re
             let was_seen =
                 RemoteCache::load(caches.path(), &target).learn(&ReleaseId::new(0, "aa"), &site(before, how.encode));
             was_seen.expect("a cache");
-            let caches_of = Some((caches.path().to_owned(), target));
-            publish_site(&session(connector, "publish", how), content, caches_of, how).await
+            let options = publish::Options {
+                seen: Some((caches.path().to_owned(), target)),
+                ..options(how)
+            };
+            publish_site(&session(connector, "publish", how), content, options, how).await
         }
         Command::PublishAndPrune(content) => {
             let session = session(connector, "publish", how);
-            let release = publish_site(&session, content, None, how).await?;
+            let release = publish_over(&session, content, how).await?;
             prune_to(&session, 1, how).await?;
             Ok(release)
         }
@@ -209,31 +254,24 @@ pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Re
 /// Options of a publish that has no earlier information about the store.
 pub fn options(how: How) -> publish::Options {
     publish::Options {
-        store_snapshot: None,
-        commit: None,
-        message: None,
         wait: how.wait,
         refusals: publish::Refusals {
             immutable: Level::Warn,
             ..publish::Refusals::default()
         },
-        force: false,
-        tool: "test".to_owned(),
-        signing: syntax_publish::store::signing::Signing::default(),
-        seen: None,
-        purges: false,
+        ..publish::Options::new("test")
     }
 }
 
 /// Publishes over the caller's session.
 pub async fn publish_over(session: &Session, content: &Content, how: How) -> Result<Option<ReleaseId>, Error> {
-    publish_site(session, content, None, how).await
+    publish_site(session, content, options(how), how).await
 }
 
 async fn publish_site(
     session: &Session,
     content: &Content,
-    seen: Option<(PathBuf, String)>,
+    options: publish::Options,
     how: How,
 ) -> Result<Option<ReleaseId>, Error> {
     let source: Arc<dyn Source> = Arc::new(InMemory(content.clone()));
@@ -242,8 +280,7 @@ async fn publish_site(
     let ground = open::inspect(session, site.folders.keys().cloned()).await?;
     let options = publish::Options {
         store_snapshot: Some(ground),
-        seen,
-        ..options(how)
+        ..options
     };
     let published = publish::publish(session, publish::Job::new(&source, &site, &options), &Silent).await?;
     Ok(Some(published.release))
@@ -253,6 +290,7 @@ async fn prune_to(session: &Session, keep: usize, how: How) -> Result<prune::Pru
     let options = prune::Options {
         keep,
         skew: how.skew,
+        expire: how.expire,
         dry_run: false,
     };
     prune::prune(session, &options, &Silent).await
@@ -263,6 +301,8 @@ async fn prune_to(session: &Session, keep: usize, how: How) -> Result<prune::Pru
 pub struct Seen {
     pub site: Content,
     pub pool: Content,
+    /// What the channel shows.
+    pub preview: Content,
 }
 
 /// Reads everything that visitors can get, following symlinks, as the web server does.
@@ -270,6 +310,7 @@ pub async fn seen(host: &dyn Host) -> Seen {
     Seen {
         site: read_below(host, "current").await,
         pool: read_below(host, "immutable").await,
+        preview: read_below(host, &layout::channel(&channel())).await,
     }
 }
 

@@ -208,12 +208,20 @@ fn differing(one: &Content, other: &Content) -> Vec<String> {
 /// Fails unless visitors get one complete release; returns whether it is the new one.
 pub fn judge(seen: &Seen, course: &Course) -> Result<bool, String> {
     let (before, after) = (&course.before, &course.after);
-    let is_new = seen.site == after.site;
-    if !is_new && seen.site != before.site {
+    let is_as = |then: &Seen| seen.site == then.site && seen.preview == then.preview;
+    let is_new = is_as(after);
+    if !is_new && !is_as(before) {
+        let differing_from = |then: &Seen| {
+            let preview = differing(&seen.preview, &then.preview);
+            format!(
+                "{:?} of the site and {preview:?} of the channel",
+                differing(&seen.site, &then.site)
+            )
+        };
         return Err(format!(
-            "visitors get neither: {:?} differ from the old release, {:?} from the new one",
-            differing(&seen.site, &before.site),
-            differing(&seen.site, &after.site)
+            "visitors get neither: {} differ from the old release, {} from the new one",
+            differing_from(before),
+            differing_from(after)
         ));
     }
     for (path, bytes) in &seen.pool {
@@ -276,7 +284,8 @@ async fn try_one<G: Ground>(
     }
     let host = host(ground).await;
     let is_new = judge(&seen(&*host).await, course)?;
-    let changes = course.before.site != course.after.site;
+    let shown = |seen: &Seen| (seen.site.clone(), seen.preview.clone());
+    let changes = shown(&course.before) != shown(&course.after);
     match &done {
         Ok(_) if changes && !is_new => return Err("it reports success, and the old release is live".to_owned()),
         Err(error) if changes && is_new && !may_be_live(scenario, fault, error) => {
@@ -318,6 +327,8 @@ pub async fn needs_no_help<G: Ground>(
     }
     without_fault(Command::Publish(scenario.next.clone())).await?;
     meanwhile().await;
+    // It may show the new site now, which a fault that came late has published.
+    let has_channel = !seen(&*host).await.preview.is_empty();
     let is_next = async |when: &str| {
         let live = seen(&*host).await.site;
         if live == course.next {
@@ -329,6 +340,10 @@ pub async fn needs_no_help<G: Ground>(
     is_next("after the next publish").await?;
     is_whole(ground).await?;
     ground.age();
+    if has_channel {
+        without_fault(Command::RemoveChannel).await?;
+        ground.age();
+    }
     without_fault(Command::Prune(1)).await?;
     is_next("after the prune").await?;
     is_whole(ground).await?;

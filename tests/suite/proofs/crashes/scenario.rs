@@ -22,6 +22,7 @@ impl Scenario {
             .filter_map(|command| match command {
                 Command::Publish(content)
                 | Command::PublishHavingSeen(content, _)
+                | Command::PublishToChannel(content)
                 | Command::PublishAndPrune(content) => Some(content),
                 _ => None,
             })
@@ -214,6 +215,58 @@ pub fn publish_with_prune() -> Scenario {
         before: vec![publish(base()), publish(edited())],
         command: Command::PublishAndPrune(grown()),
         next: grown(),
+    }
+}
+
+pub fn publish_to_a_channel() -> Scenario {
+    Scenario {
+        name: "publish to a channel",
+        before: vec![publish(base())],
+        command: Command::PublishToChannel(grown()),
+        next: edited(),
+    }
+}
+
+/// The channel shows something else before.
+pub fn publish_to_a_channel_again() -> Scenario {
+    Scenario {
+        name: "publish to a channel again",
+        before: vec![publish(base()), Command::PublishToChannel(edited()), publish(edited())],
+        command: Command::PublishToChannel(grown()),
+        next: base(),
+    }
+}
+
+pub fn promote() -> Scenario {
+    Scenario {
+        name: "promote",
+        before: vec![publish(base()), Command::PublishToChannel(grown())],
+        command: Command::Promote,
+        next: edited(),
+    }
+}
+
+pub fn remove_channel() -> Scenario {
+    Scenario {
+        name: "removal of a channel",
+        before: vec![publish(base()), Command::PublishToChannel(grown())],
+        command: Command::RemoveChannel,
+        next: edited(),
+    }
+}
+
+/// One release of the channel is superseded, and one is shown.
+pub fn prune_beside_a_channel() -> Scenario {
+    Scenario {
+        name: "prune beside a channel",
+        before: vec![
+            publish(base()),
+            Command::PublishToChannel(wide()),
+            Command::PublishToChannel(grown()),
+            publish(edited()),
+        ],
+        command: Command::Prune(1),
+        next: edited(),
     }
 }
 

@@ -74,6 +74,7 @@ const HOW: How = How {
     answer: Duration::from_secs(600),
     wait: None,
     skew: Duration::ZERO,
+    expire: Duration::from_hours(14 * 24),
 };
 
 /// Explores a case until all of it is explored, a limit is reached, or a violation is found.

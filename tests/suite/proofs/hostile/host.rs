@@ -358,6 +358,7 @@ async fn run_all(place: &Place, lying: &Lying) -> Vec<&'static str> {
     let options = prune::Options {
         keep: 1,
         skew: Duration::ZERO,
+        expire: Duration::from_hours(14 * 24),
         dry_run: false,
     };
     note("prune", prune::prune(&new(), &options, &Silent).await.err());

@@ -487,6 +487,7 @@ async fn flight_that_is_not_answered_is_given_up_even_if_others_are_answered() {
         who: "test@here".to_owned(),
         what: "test".to_owned(),
         since: 0,
+        yields: false,
     };
     let pace = Pace {
         answer: Duration::from_millis(500),

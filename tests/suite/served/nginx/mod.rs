@@ -104,6 +104,7 @@ impl Docroot {
             hsts: Some(31_536_000),
             include: None,
             access: Access::default(),
+            channels: None,
             tls: false,
             brotli: true,
             version: Version::new(1, 22, 0),

@@ -1,0 +1,159 @@
+//! The commands about channels: `publish --channel`, `channels` and `channels remove`. They must not change what
+//! visitors of the live site see; `promote` is in `deliver.rs`, because it does.
+
+use syntax_publish::config::Level;
+use syntax_publish::model::channel::{ChannelName, Slot};
+use syntax_publish::model::path::{SitePath, printable};
+use syntax_publish::model::release::timestamp;
+use syntax_publish::store::channels::{self, Channel};
+use syntax_publish::store::publish;
+
+use super::change::shell_behind;
+use super::deliver::publish_options;
+use super::{Judge, Run};
+use crate::cli::actions::SummaryInput;
+use crate::cli::args::{Publish, again};
+use crate::cli::failure::Failure;
+use crate::cli::format::table;
+use crate::cli::report::when;
+use crate::cli::site::Workplace;
+use crate::cli::{changes, connect, json, pages};
+
+impl Run {
+    /// Publishes a preview, and leaves the live site as it is.
+    pub(super) async fn publish_to_channel(&self, name: &ChannelName, options: Publish) -> Result<u8, Failure> {
+        let (workplace, session) = self.open("publish")?;
+        self.progress
+            .plainly(&changes::begun(&format!("publishing channel {name} of"), workplace));
+        let shell = shell_behind(workplace)?;
+        let (prepared, store_snapshot) = self.prepare_and_connect(workplace, session, Judge::AtOnce).await?;
+        connect::make_room(workplace)?;
+        let how = publish_options(workplace, &options, &prepared, store_snapshot)?;
+        // These are about what visitors of the live site lose or keep, so they stop the promotion instead.
+        let refusals = publish::Refusals {
+            max_removed: None,
+            immutable: match how.refusals.immutable {
+                Level::Error => Level::Warn,
+                level => level,
+            },
+            moved: None,
+            ..how.refusals
+        };
+        let how = publish::Options {
+            slot: Slot::Channel(name.clone()),
+            refusals,
+            purges: false,
+            ..how
+        };
+        let job = publish::Job::new(&prepared.source, &prepared.site, &how);
+        let published = publish::publish(session, job, &*self.progress).await?;
+        let took = self.began.elapsed();
+        let timings = options.timings.then(|| self.progress.timings.stages());
+        self.finish();
+        self.warn_of_shell(workplace, shell).await;
+        let is_file = |path: &str| SitePath::new(path).is_ok_and(|path| prepared.site.file(&path).is_some());
+        let grouped = pages::grouped(&published.changes, &prepared.rules, &is_file);
+        self.warn_of(&published.problems);
+        let value = json::Publish {
+            release: Some(published.release.clone()),
+            previous: published.previous.clone(),
+            swapped: published.swapped,
+            objects_sent: published.sent.objects,
+            bytes_sent: published.sent.bytes,
+            encoded: published.sent.encoded,
+            round_trips: session.counts().round_trips(),
+            seconds: took.as_secs_f64(),
+            timings,
+            problems: published.problems.clone(),
+            channel: Some(name.to_string()),
+            url: url(workplace, name),
+            ..json::Publish::counting(&published.changes, published.files)
+        };
+        let promote = again(&self.global, &format!("promote {name}"));
+        if let Some(actions) = &self.actions {
+            let told = SummaryInput {
+                value: &value,
+                grouped: &grouped,
+                target: &workplace.target_name,
+                commit: how.commit.as_deref(),
+                next: &promote,
+            };
+            actions.published(&told, workplace);
+        }
+        self.screen.summary(&value, || {
+            let text = changes::published_to_channel(&published, &grouped, took, workplace, &self.global);
+            let shown = match &value.url {
+                Some(url) => format!("preview: {url}/\n"),
+                None => "preview: set `domain` in [channels], so that the vhost shows channels\n".to_owned(),
+            };
+            format!("{text}{shown}promote: {promote}\n")
+        })?;
+        self.note_reported();
+        let pruned = self.tidy_up(workplace, session, &published).await;
+        if let Some(text) = changes::pruned(pruned) {
+            self.screen.note(&text);
+        }
+        Ok(0)
+    }
+
+    /// Lists the channels.
+    pub(super) async fn channels(&self) -> Result<u8, Failure> {
+        let (workplace, session) = self.open("channels")?;
+        let listed = channels::list(session).await?;
+        let value: Vec<json::Channel> = listed.iter().map(|channel| entry(workplace, channel)).collect();
+        self.screen.result(&value, || {
+            if listed.is_empty() {
+                let publish = again(&self.global, "publish --channel NAME");
+                return format!("no channels: `{publish}` publishes one\n");
+            }
+            let heads = ["channel", "published", "release", "commit", "address"];
+            let mut rows = vec![heads.map(str::to_owned).to_vec()];
+            rows.extend(listed.iter().zip(&value).map(|(channel, entry)| {
+                let commit: String = entry.commit.iter().flat_map(|commit| commit.chars().take(10)).collect();
+                vec![
+                    entry.name.clone(),
+                    when(channel.link.since),
+                    entry.release.to_string(),
+                    printable(&commit),
+                    entry.url.clone().unwrap_or_default(),
+                ]
+            }));
+            table(&rows, &[])
+        })?;
+        Ok(0)
+    }
+
+    /// Removes a channel.
+    pub(super) async fn remove_channel(&self, name: &ChannelName) -> Result<u8, Failure> {
+        let (workplace, session) = self.open("channels")?;
+        channels::remove(session, name, &*self.progress).await?;
+        self.finish();
+        let removed = name.to_string();
+        self.screen.summary(&json::RemovedChannel { removed }, || {
+            format!("removed channel {name} of {}\n", workplace.target_name)
+        })?;
+        Ok(0)
+    }
+}
+
+/// Returns the address of a channel; `None` if the vhost shows no channels.
+fn url(workplace: &Workplace, name: &ChannelName) -> Option<String> {
+    let config = &workplace.config;
+    config.channels.url(name, config.site.url.as_ref())
+}
+
+fn entry(workplace: &Workplace, channel: &Channel) -> json::Channel {
+    let Channel { link, document } = channel;
+    let expire = i64::try_from(workplace.config.channels.expire.as_secs()).unwrap_or(i64::MAX);
+    let document = document.as_ref();
+    json::Channel {
+        name: link.name.to_string(),
+        release: link.release.clone(),
+        since: timestamp(link.since).to_string(),
+        expires: timestamp(link.since.saturating_add(expire)).to_string(),
+        url: url(workplace, &link.name),
+        commit: document.and_then(|document| document.commit.clone()),
+        message: document.and_then(|document| document.message.clone()),
+        base: document.and_then(|document| document.previous.clone()),
+    }
+}
