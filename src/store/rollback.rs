@@ -258,13 +258,22 @@ async fn recover(session: &Session, run: &RunId, change: &LockedChange, lost: Ho
     };
     match find_after_loss(session, run, &Slot::Live, release, before).await {
         Ok(Some(_)) => Ok(()),
-        Ok(None) => Err(lost.into()),
+        Ok(None) => match change {
+            LockedChange::RemoveChannel { name } if is_gone(session, name).await? => Ok(()),
+            _ => Err(lost.into()),
+        },
         Err(_) if release.is_some() => {
             session.note_live_unknown();
             Err(Error::Uncertain { lost: lost.to_string() })
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a channel's symlink does not exist.
+async fn is_gone(session: &Session, name: &ChannelName) -> Result<bool, StoreError> {
+    let link = session.ask(Op::Lstat(layout::channel(name))).await?;
+    Ok(link.is_gone())
 }
 
 async fn attempt(
@@ -469,8 +478,8 @@ impl LockedChange {
             Self::Hold { .. } => {}
             Self::Note { of, .. } if current != Some(of) => {}
             Self::Note { .. } => ops.extend(note.into_iter().flat_map(|note| noting(staging_dir, note))),
-            Self::Resume => ops.extend(staging_dir.take_away(layout::HOLD)),
-            Self::RemoveChannel { name } => ops.extend(staging_dir.take_away(layout::channel(name))),
+            Self::Resume => ops.push(staging_dir.move_away(layout::HOLD)),
+            Self::RemoveChannel { name } => ops.push(staging_dir.move_away(layout::channel(name))),
             Self::Swap { to, from, .. } => {
                 if current != Some(from) {
                     return Err(Error::ConcurrentPublish { by: current.cloned() });

@@ -261,6 +261,12 @@ impl StagingDir {
         [Op::rename(path, away.clone()), Op::RemoveFile(away)]
     }
 
+    /// Takes a file away as [`Self::take_away`] does, in one operation. It is removed when the run leaves.
+    pub fn move_away(&mut self, path: impl Into<String>) -> Op {
+        self.litter_file("trash/away");
+        Op::rename(path, self.path_holding("trash/away"))
+    }
+
     /// Acquires the lock: succeeds for one run at a time.
     #[must_use]
     pub fn acquire(&self) -> Op {

@@ -4,6 +4,8 @@
 //! expression that matches names of channels and nothing else, so that no request leaves the folder of the channels. It
 //! must never let a search engine list a preview.
 
+use std::fmt::Write as _;
+
 use super::{Access, Site, Vhost, VhostError, values};
 use crate::model::channel::PATTERN;
 use crate::model::layout;
@@ -47,14 +49,15 @@ impl Site<'_> {
         let mut text = format!(
             "\n# Previews: {domain} has a host name for each channel. Its names need a record in the DNS, *.{domain}"
         );
-        text += &if vhost.tls {
-            format!(
+        if vhost.tls {
+            let _ = writeln!(
+                text,
                 ",\n# and a certificate, which for all names of a domain takes DNS-01:\n\
-                 #     certbot certonly --manual --preferred-challenges dns -d '*.{domain}' --cert-name {domain}\n"
-            )
+                 #     certbot certonly --manual --preferred-challenges dns -d '*.{domain}' --cert-name {domain}"
+            );
         } else {
-            ".\n".to_owned()
-        };
+            text += ".\n";
+        }
         let names = format!("\"~^(?<{captured}>{PATTERN})[.]{}\\z\"", values::pattern(&domain));
         if site.has_plain_server() {
             text += &site.plain_server(&names, &format!("{channel}.{domain}"));
@@ -70,7 +73,9 @@ const ROBOTS: &str = "if ($uri = /robots.txt) {\n    return 200 \"User-agent: *\
 impl Channels {
     /// The directives for who may visit.
     fn allowed(&self) -> String {
-        let allow: String = self.allow.iter().map(|network| format!("allow {network};\n")).collect();
-        if allow.is_empty() { allow } else { allow + "deny all;\n" }
+        if self.allow.is_empty() {
+            return String::new();
+        }
+        format!("allow {};\ndeny all;\n", self.allow.join(";\nallow "))
     }
 }

@@ -151,6 +151,8 @@ struct Walk<'a> {
     trees: HashMap<Digest, TreeState>,
     /// The content that should be among the objects.
     objects: BTreeMap<Content, Demand>,
+    /// Whether the pool should have the release's files. It has none of a channel's.
+    has_pool: bool,
     pool: BTreeMap<SitePath, File>,
     /// The redirects, each with the path of one of its entries.
     answers: BTreeMap<Redirect, SitePath>,
@@ -178,6 +180,7 @@ impl<'a> Walk<'a> {
             owner: None,
             trees: HashMap::new(),
             objects: BTreeMap::new(),
+            has_pool: true,
             pool: BTreeMap::new(),
             answers: BTreeMap::new(),
             readings: Vec::new(),
@@ -222,7 +225,10 @@ impl<'a> Walk<'a> {
             bytes
                 .and_then(|bytes| serde_json::from_slice::<ReleaseDocument>(&bytes).ok())
                 .filter(|document| document.id == *release)
-                .map(|document| document.root)
+                .map(|document| {
+                    self.has_pool = document.channel.is_none();
+                    document.root
+                })
                 .ok_or(DocumentFlaw::Damaged)
         } else {
             Err(DocumentFlaw::Missing)
@@ -317,7 +323,7 @@ impl<'a> Walk<'a> {
                         return Err(StoreError::endless(self.session.host_name(), root).into());
                     }
                     let path = spot.path.child(name);
-                    if pooled(path.as_str(), file.cache) {
+                    if self.has_pool && pooled(path.as_str(), file.cache) {
                         self.pool.insert(path, file.clone());
                     }
                 }

@@ -550,6 +550,7 @@ fn unchanged_publish_asks_and_leaves() {
       lstat releases
       lstat immutable
       lstat moved
+      lstat channels
       lstat work
       lstat stale
       lstat lock
@@ -609,6 +610,7 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       lstat releases
       lstat immutable
       lstat moved
+      lstat channels
       lstat work
       lstat stale
       lstat lock

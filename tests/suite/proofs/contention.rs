@@ -1,15 +1,18 @@
 //! Locks that the host refuses although no run holds them, and many runs that want one lock at the same time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use syntax_publish::host::{LocalConnector, Op, RefusalKind};
+use syntax_publish::host::{Connect as _, LocalConnector, Op, RefusalKind};
 use syntax_publish::store::Error;
 use syntax_publish::store::LockError;
 use syntax_publish::store::StoreError;
 use syntax_publish::store::session::Pace;
+use syntax_publish::store::staging::LEASE;
 
-use crate::proofs::crashes::scenario::{base, edited};
+use crate::proofs::crashes::scenario::{base, edited, grown};
 use crate::support::bench::{self, Command, Content, How, content, redirects, run};
+use crate::support::faulty::{Fault, Faulty, Point};
 use crate::support::intercept::Intercept;
 use crate::support::memory::{Disk, Memory};
 use crate::support::report::say;
@@ -133,4 +136,94 @@ fn twenty_publishers_in_fifty_rounds_go_live_or_report_that_another_was_faster()
 fn twenty_publishers_that_wait_all_go_live() {
     let (live, late) = race(20, 2, Some(Duration::from_secs(600)));
     assert_eq!((live, late), (40, 0));
+}
+
+/// Kills a command as soon as it has the lock.
+async fn die_holding(memory: &Memory, command: &Command) {
+    let before = memory.snapshot();
+    let rehearsal = Faulty::new(Arc::new(memory.clone()), None);
+    run(Box::new(rehearsal.clone()), command, How::default())
+        .await
+        .expect("a publish");
+    memory.replace(before);
+    let takes_lock = |op: &Op| matches!(op, Op::Rename { to, .. } if to == "lock");
+    let flights = rehearsal.record();
+    let flight = flights
+        .iter()
+        .position(|ops| ops.iter().any(takes_lock))
+        .expect("a lock");
+    let done = 1 + flights[flight].iter().position(takes_lock).expect("a lock");
+    let dying = Faulty::new(Arc::new(memory.clone()), Some((Point { flight, done }, Fault::Dead)));
+    assert!(run(Box::new(dying), command, How::default()).await.is_err());
+    assert_eq!(memory.disk().list("lock").len(), 1);
+}
+
+#[tokio::test]
+async fn a_publish_does_not_wait_for_one_to_a_channel() {
+    let memory = Memory::new(Disk::new(1_000_000));
+    let publish = |site| Command::Publish(site);
+    run(Box::new(memory.clone()), &publish(base()), How::default())
+        .await
+        .expect("a publish");
+    let before = memory.snapshot();
+    die_holding(&memory, &Command::PublishToChannel(grown())).await;
+    let died = memory.disk().now();
+    run(Box::new(memory.clone()), &publish(edited()), How::default())
+        .await
+        .expect("a publish");
+    assert_eq!(bench::faults_of_live(Box::new(memory.clone())).await, []);
+    assert!(memory.disk().list("channels").is_empty());
+    // A run that changes the live site is waited for.
+    let soon = memory.disk().now() - died;
+    memory.replace(before);
+    die_holding(&memory, &publish(edited())).await;
+    let died = memory.disk().now();
+    run(Box::new(memory.clone()), &publish(grown()), How::default())
+        .await
+        .expect("a publish");
+    let late = memory.disk().now() - died;
+    assert!(soon < LEASE && late >= LEASE, "{soon} s, and {late} s");
+}
+
+#[test]
+fn publishers_of_channels_and_of_the_live_site_all_succeed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let docroot = folder.path().join("site");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let how = How {
+            wait: Some(Duration::from_secs(600)),
+            ..How::default()
+        };
+        let connector = || {
+            Box::new(LocalConnector {
+                docroot: docroot.clone(),
+            })
+        };
+        run(connector(), &Command::Publish(base()), how)
+            .await
+            .expect("a publish");
+        let running: Vec<_> = (0..8)
+            .map(|number| {
+                let connector = connector();
+                let command = match number % 2 {
+                    0 => Command::Publish(by(number, 0)),
+                    _ => Command::PublishToChannel(by(number, 0)),
+                };
+                tokio::spawn(async move { run(connector, &command, how).await.map(drop) })
+            })
+            .collect();
+        for one in running {
+            one.await.expect("a publisher").expect("a publish");
+        }
+        assert_eq!(bench::faults_of_live(connector()).await, []);
+        let seen = bench::seen(&*connector().connect().await.expect("a connection")).await;
+        let shown = (0..8).filter(|number| number % 2 == 1).map(|number| by(number, 0));
+        let preview: Content = seen
+            .preview
+            .into_iter()
+            .filter(|(path, _)| !path.ends_with(".br"))
+            .collect();
+        assert!(shown.into_iter().any(|site| site == preview), "{:?}", preview.keys());
+    });
 }

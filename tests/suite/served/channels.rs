@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::offline::faithful::version;
 use crate::support::browser::Browser;
 use crate::support::command::Project;
 use crate::support::http::{Request, Response};
@@ -164,22 +165,33 @@ fn the_vhost_with_channels_and_a_certificate_is_one_that_nginx_accepts() {
 
 #[test]
 fn a_preview_is_seen_in_a_browser_and_promoted_by_one_swap() {
-    let project = project("");
-    project.run(&["publish"]).expect_code(0);
-    publish(&project, "pr-12", "edited");
-    let nginx = Nginx::of(&project, &[]);
-    let port = nginx.address().port();
-    let mut browser = Browser::start("channels");
-    let shows = |browser: &mut Browser, tab: &str, host: &str| {
-        browser.watch(tab, &format!("http://{host}:{port}/guide"));
-        let shown = browser.evaluate(tab, "document.getElementById('text').textContent");
-        shown.as_str().unwrap_or_default().to_owned()
+    const CLICKS: [&str; 3] = ["a[href='/guide']", "a[href='/about']", "a[href='/']"];
+    let version = version("16.3-app");
+    let project = Project::new();
+    let publish = |what: &str, more: &[&str]| {
+        let export = version.build(what);
+        project.write_manifest(&MANIFEST.replace("\"out\"", &format!("{:?}", export.to_str().unwrap())));
+        project.run(&[&["publish"], more].concat()).expect_code(0);
     };
-    assert_eq!(shows(&mut browser, "preview", "pr-12.preview.localhost"), "edited");
-    assert_eq!(shows(&mut browser, "before", "docs.localhost"), "live");
+    publish("first", &[]);
+    publish("edited", &["--channel", "pr-12"]);
+    let nginx = Nginx::of(&project, &[]);
+    let mut browser = Browser::start("channels");
+    let mut tour = |name: &str| {
+        let url = format!("http://{name}.localhost:{}", nginx.address().port());
+        let tour = browser.tour(&url, &CLICKS);
+        // The site has no icon.
+        let problems = tour.stops.iter().flat_map(|stop| &stop.problems);
+        let problems: Vec<&String> = problems.filter(|problem| !problem.contains("/favicon.ico")).collect();
+        assert!(problems.is_empty(), "{name}: {problems:?}");
+        // No click loads a document.
+        assert_eq!(tour.documents, 1, "{name}");
+        tour.stops.into_iter().map(|stop| stop.text).collect::<Vec<String>>()
+    };
+    let (preview, live) = (tour("pr-12.preview"), tour("docs"));
+    assert_ne!(preview, live);
     project.run(&["promote", "pr-12"]).expect_code(0);
-    assert_eq!(shows(&mut browser, "after", "docs.localhost"), "edited");
+    assert_eq!(tour("docs"), preview);
     project.run(&["rollback"]).expect_code(0);
-    assert_eq!(shows(&mut browser, "back", "docs.localhost"), "live");
-    assert_eq!(shows(&mut browser, "still", "pr-12.preview.localhost"), "edited");
+    assert_eq!((tour("docs"), tour("pr-12.preview")), (live, preview));
 }

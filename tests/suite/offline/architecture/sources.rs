@@ -21,7 +21,7 @@ pub struct Source {
     pub methods: Vec<String>,
     /// String literals.
     pub strings: Vec<String>,
-    /// Whether it makes an operation that renames something to `current`.
+    /// Whether it makes an operation that renames something to `current` or to a channel's symlink.
     pub moves_current: bool,
     /// Other files below `src/` that define the names used here, by path relative to `src/`.
     pub imports: BTreeSet<String>,
@@ -166,8 +166,14 @@ impl<'ast> Visit<'ast> for Source {
     }
 }
 
-/// Whether an expression begins with the name of `current`.
+/// Whether an expression begins with the name of `current`, or is that of a slot, such as a channel's symlink.
 fn is_current(expression: &syn::Expr) -> bool {
+    if let syn::Expr::Call(call) = expression
+        && let syn::Expr::Path(function) = &*call.func
+    {
+        let named = function.path.segments.last();
+        return named.is_some_and(|last| last.ident == "slot" || last.ident == "channel");
+    }
     let syn::Expr::Path(value) = receiver(expression) else {
         return false;
     };
