@@ -20,31 +20,24 @@ impl AliasFault {
     /// Judges an answer, and the fault of the certificate that came with it. The name should lead to the URL `wanted`.
     #[must_use]
     pub fn of(answer: &Response, certificate: Option<&str>, wanted: &str) -> Option<Self> {
-        if let Some(fault) = certificate {
-            return Some(Self::Certificate(fault.to_owned()));
-        }
         match answer.header("location") {
             Some(to) if matches!(answer.status, 301 | 302 | 303 | 307 | 308) => {
-                (to != wanted).then(|| Self::Elsewhere(to.to_owned()))
+                let elsewhere = (to != wanted).then(|| Self::Elsewhere(to.to_owned()));
+                elsewhere.or_else(|| certificate.map(|fault| Self::Certificate(fault.to_owned())))
             }
             _ => Some(Self::Status(answer.status)),
         }
     }
 
-    /// Describes what the name does, in one line.
+    /// Describes what the name does, as a sentence without its subject.
     #[must_use]
-    pub fn message(&self, name: &str) -> String {
+    pub fn message(&self) -> String {
         match self {
-            Self::NoAnswer(why) => format!("{name} can't be reached: {}", printable(why)),
-            Self::Certificate(fault) => format!("{name}: {}", printable(fault)),
-            Self::Status(200) => format!("{name} answers 200 with its own copy instead of leading to the site"),
-            Self::Status(status) => format!("{name} answers {status} instead of leading to the site"),
-            Self::Elsewhere(to) => {
-                format!(
-                    "{name} leads to {} and not to the same address of the site",
-                    printable(to)
-                )
-            }
+            Self::NoAnswer(why) => format!("can't be reached: {}", printable(why)),
+            Self::Certificate(fault) => format!("has a certificate that browsers reject: {}", printable(fault)),
+            Self::Status(200) => "answers 200 with its own copy instead of leading to the site".to_owned(),
+            Self::Status(status) => format!("answers {status} instead of leading to the site"),
+            Self::Elsewhere(to) => format!("leads to {} and not to the same address of the site", printable(to)),
         }
     }
 

@@ -196,12 +196,16 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// The path that was requested, or `/` for a finding about the connection.
+    /// The path that was requested, or `/` for a finding about the connection. After another name of the site, if that was
+    /// asked.
     #[must_use]
     pub fn path(&self) -> String {
-        self.question
-            .as_ref()
-            .map_or_else(|| "/".to_owned(), |question| printable(&question.target))
+        let name = match &self.flaw {
+            Flaw::Alias { name, .. } => name,
+            _ => "",
+        };
+        let target = self.question.as_ref().map_or("/", |question| question.target.as_str());
+        printable(&format!("{name}{target}"))
     }
 
     /// How severe the finding is.
@@ -241,7 +245,7 @@ impl Finding {
             Flaw::CertificateEnds(days) => format!("the certificate ends in {days} days"),
             Flaw::NoHttp2 => "speaks HTTP/1.1 and not HTTP/2".to_owned(),
             Flaw::NotRedirected(status) => format!("plain HTTP answers {status} instead of redirecting to HTTPS"),
-            Flaw::Alias { name, fault } => fault.message(name),
+            Flaw::Alias { fault, .. } => fault.message(),
         };
         format!("{said}{asked}")
     }

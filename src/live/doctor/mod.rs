@@ -254,7 +254,10 @@ fn aliases(context: &DoctorContext, visit: &EdgeVisit<'_>) -> Outcome {
         None => fine(format!("to the site: {}", context.aliases.join(", "))),
         Some((_, AliasFault::Certificate(_))) if is_bad => not_asked("see `certificate`"),
         Some((_, first)) => {
-            let said: Vec<String> = faults.iter().map(|(name, fault)| fault.message(name)).collect();
+            let said: Vec<String> = faults
+                .iter()
+                .map(|(name, fault)| format!("{name} {}", fault.message()))
+                .collect();
             wrong(said.join("; "), first.fix())
         }
     }

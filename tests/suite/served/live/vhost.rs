@@ -78,8 +78,30 @@ fn vhost_of_older_rules_is_a_warning_only_if_the_site_needs_newer_ones() {
     site.edit("Edited.");
     let (vhost, published) = seen_by_both(&site);
     assert_eq!(vhost["state"], "current", "{published}");
-    let quiet = site.project.run(&["publish", "-q"]).expect_code(0);
-    assert!(!quiet.stderr.contains("vhost"), "{quiet}");
+}
+
+#[test]
+fn vhost_that_lacks_something_is_a_warning_on_github() {
+    let site = Site::new();
+    site.run(&["publish"]).expect_code(0);
+    with_rules(&site.project);
+    let summary = site.project.dir.join("summary.md");
+    let actions = [
+        ("GITHUB_ACTIONS", "true"),
+        ("GITHUB_STEP_SUMMARY", summary.to_str().unwrap()),
+    ];
+    let ran = site.project.run_env(&["publish", "-q"], &actions).expect_code(0);
+    let said = "the vhost was printed from other settings than the site has now";
+    assert!(
+        ran.stderr.contains(&format!("::warning title=syntax-publish::{said}")),
+        "{ran}"
+    );
+    assert!(!ran.stderr.contains("warning: the vhost"), "{ran}");
+    let summary = fs::read_to_string(summary).unwrap();
+    assert!(
+        summary.contains("#### The vhost\n") && summary.contains(said),
+        "{summary}"
+    );
 }
 
 #[test]
@@ -178,13 +200,13 @@ fn rules_of_the_vhost_alone_are_noted_where_nothing_is_asked() {
     assert!(verbose.stderr.contains(note), "{verbose}");
 }
 
-/// A published site that is asked at its origin, with another name.
-fn with_alias() -> (Project, Nginx) {
+/// A published site that is asked at its origin, with two other names.
+fn with_aliases() -> (Project, Nginx) {
     let project = Project::new();
     small_export(&project.dir.join("out"));
     let manifest = |origin: &str| {
         format!(
-            "[site]\nname = \"docs\"\nurl = \"http://docs.example.com\"\naliases = [\"www.docs.example.com\"]\n{origin}"
+            "[site]\nname = \"docs\"\nurl = \"http://docs.example.com\"\naliases = [\"www.docs.example.com\", \"docs.example.org\"]\n{origin}"
         )
     };
     project.write_manifest(&manifest(""));
@@ -198,7 +220,7 @@ fn with_alias() -> (Project, Nginx) {
 
 #[test]
 fn another_name_that_does_not_lead_to_the_site_is_a_warning() {
-    let (project, origin) = with_alias();
+    let (project, origin) = with_aliases();
     let ran = project.run(&["publish", "--json"]).expect_code(0);
     assert_eq!(codes(&ran), Vec::<String>::new(), "{ran}");
 
@@ -216,15 +238,11 @@ fn another_name_that_does_not_lead_to_the_site_is_a_warning() {
     );
     assert_ne!(front, printed);
     for (what, vhost, said) in [
-        (
-            "no server for it",
-            without,
-            "www.docs.example.com answers 200 with its own copy instead of",
-        ),
+        ("no server for it", without, "answers 200 with its own copy instead of"),
         (
             "its front page",
             front,
-            "www.docs.example.com leads to http://docs.example.com/ and not to the same address",
+            "leads to http://docs.example.com/ and not to the same address",
         ),
     ] {
         let _origin = Nginx::at(address, &vhost);
@@ -241,9 +259,12 @@ fn another_name_that_does_not_lead_to_the_site_is_a_warning() {
             "{ran}"
         );
         assert!(
-            ran.stderr.contains(&format!("warning: origin /docs/b: {said}")),
+            ran.stderr
+                .contains(&format!("warning: origin www.docs.example.com/docs/b: {said}")),
             "{ran}"
         );
+        let more = "(and 1 more: docs.example.org/docs/b)";
+        assert!(ran.stderr.contains(more), "{ran}");
         assert!(ran.stderr.contains("hint: print the vhost again"), "{ran}");
         let ran = project.run(&["verify", "--live", "--json"]).expect_code(0);
         assert_eq!(codes(&ran), ["alias"], "{ran}");
