@@ -34,7 +34,7 @@ impl AliasFault {
     pub fn message(&self) -> String {
         match self {
             Self::NoAnswer(why) => format!("can't be reached: {}", printable(why)),
-            Self::Certificate(fault) => format!("has a certificate that browsers reject: {}", printable(fault)),
+            Self::Certificate(fault) => printable(fault),
             Self::Status(200) => "answers 200 with its own copy instead of leading to the site".to_owned(),
             Self::Status(status) => format!("answers {status} instead of leading to the site"),
             Self::Elsewhere(to) => format!("leads to {} and not to the same address of the site", printable(to)),

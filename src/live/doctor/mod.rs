@@ -256,7 +256,7 @@ fn aliases(context: &DoctorContext, visit: &EdgeVisit<'_>) -> Outcome {
         Some((_, first)) => {
             let said: Vec<String> = faults
                 .iter()
-                .map(|(name, fault)| format!("{name} {}", fault.message()))
+                .map(|(name, fault)| format!("{name}: {}", fault.message()))
                 .collect();
             wrong(said.join("; "), first.fix())
         }

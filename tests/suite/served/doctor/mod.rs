@@ -193,7 +193,7 @@ fn other_names_that_do_not_lead_to_the_site_are_found() {
     world.examine().assert(
         "no server for it",
         &["aliases"],
-        "www.docs.test answers 200 with its own copy instead of leading to the site",
+        "www.docs.test: answers 200 with its own copy instead of leading to the site",
     );
     world.serve_this(&vhost);
     assert_eq!(world.examine().detail("aliases"), "to the site: www.docs.test");
@@ -202,7 +202,7 @@ fn other_names_that_do_not_lead_to_the_site_are_found() {
     found.assert(
         "no name",
         &["aliases"],
-        "www.docs.test can't be reached: there is no such name",
+        "www.docs.test: can't be reached: there is no such name",
     );
     found.is_fixed_by("aliases", "DNS record");
     world.dns.set("www.docs.test", &[&own]);
