@@ -118,6 +118,12 @@ fn vhost_from_before_a_rule_was_written_is_a_warning() {
         ),
         "{published}"
     );
+    let site = Site {
+        origin: Nginx::start(&super::vhost(&site.project)),
+        ..site
+    };
+    site.write();
+    assert_eq!(seen_by_both(&site).0["state"], "current");
     // Without the export the settings can't be compared, and that is no reason for an alarm.
     fs::rename(site.project.dir.join("out"), site.project.dir.join("elsewhere")).unwrap();
     assert_eq!(site.run(&["status"]).expect_code(0).json()["vhost"]["state"], "current");
