@@ -11,7 +11,7 @@ use syntax_publish::site::check::Problem;
 use syntax_publish::store::releases;
 use syntax_publish::store::signing::Signature;
 
-use super::live::Delivery;
+use super::live::{Delivery, Vhost};
 use super::timings::Timing;
 
 /// The output of any command that fails.
@@ -54,6 +54,9 @@ pub struct Publish {
     /// What visitors get, if that was checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
+    /// Whether the installed vhost has what the site needs, if it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vhost: Option<Vhost>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Vec<Change>>,
     /// The redirects that change, of a plan.
@@ -186,6 +189,8 @@ pub struct Status {
     pub pool: u64,
     /// The result of the last check of the live site. Null if there was none.
     pub delivery: Option<Noted>,
+    /// Whether the installed vhost has what the site needs. Null if the target has no origin.
+    pub vhost: Option<Vhost>,
 }
 
 /// The result of the last check of the live site.
@@ -222,7 +227,7 @@ pub struct Lock {
 
 impl Status {
     /// Returns the status of a target at a place.
-    pub fn of(status: &releases::Status, target: &str, place: String) -> Self {
+    pub fn of(status: &releases::Status, target: &str, place: String, vhost: Option<Vhost>) -> Self {
         let time = |seconds| timestamp(seconds).to_string();
         let document = status.document.as_ref();
         let owner = status.lock.as_ref().and_then(|lock| lock.owner.as_ref());
@@ -259,6 +264,7 @@ impl Status {
                 first: known.first.clone(),
                 owed: known.is_owing(),
             }),
+            vhost,
         }
     }
 }

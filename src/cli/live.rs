@@ -17,6 +17,7 @@ use syntax_publish::model::manifest::{ChangeKind, Changes, is_page};
 use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::severity::Severity;
 use syntax_publish::rules::Rules;
+use syntax_publish::rules::marker::{self, Fit};
 
 use super::failure::Failure;
 use super::format::count;
@@ -47,20 +48,29 @@ pub async fn begin(workplace: &Workplace) -> Result<Probes, Failure> {
         insecure: false,
     };
     let is_local = matches!(workplace.target.kind, TargetKind::Local { .. });
-    let origin = match (&verify.origin, &workplace.target.kind) {
+    let origin = origin(workplace).await?;
+    let origin = origin.map(|(place, need)| (visit(Side::Origin, place), need));
+    let public = verify.public.unwrap_or(!is_local).then(|| visit(Side::Public, site));
+    Ok(Probes::begin(origin, public, verify.timeout))
+}
+
+/// Returns the origin of the site, under the site's name. `None` if the target has none.
+pub async fn origin(workplace: &Workplace) -> Result<Option<(Endpoint, Need)>, Failure> {
+    let Some((site, _)) = workplace.config.site.url.as_ref().and_then(place) else {
+        return Ok(None);
+    };
+    Ok(match (&workplace.config.verify.origin, &workplace.target.kind) {
         (Origin::Off, _) | (Origin::OfTarget, TargetKind::Local { .. }) => None,
-        (Origin::At(url), _) => place(url).map(|(origin, _)| (visit(Side::Origin, site.behind(&origin)), Need::Must)),
+        (Origin::At(url), _) => place(url).map(|(origin, _)| (site.behind(&origin), Need::Must)),
         (Origin::OfTarget, TargetKind::Sftp(sftp)) => {
             let name = host::real_name(&connect::address(workplace, sftp)?).await;
             let place = Endpoint {
                 at: Some((name, site.port)),
-                ..site.clone()
+                ..site
             };
-            Some((visit(Side::Origin, place), Need::May))
+            Some((place, Need::May))
         }
-    };
-    let public = verify.public.unwrap_or(!is_local).then(|| visit(Side::Public, site));
-    Ok(Probes::begin(origin, public, verify.timeout))
+    })
 }
 
 /// Returns the CDNs to purge, from the site manifest. A site without a URL has none.
@@ -103,8 +113,13 @@ pub fn purges(workplace: &Workplace) -> Vec<Box<dyn Purge>> {
 pub fn public_site(workplace: &Workplace, rules: Rules) -> PublicSite {
     let config = &workplace.config;
     let base = config.site.url.as_ref().and_then(place);
+    let names = config.site.aliases.iter();
     PublicSite {
         rules,
+        aliases: base
+            .iter()
+            .flat_map(|(place, _)| names.clone().map(|name| place.named(name)))
+            .collect(),
         base: base.map(|(place, _)| place.url("")),
         site: config.site.name.clone(),
         timeout: config.verify.timeout,
@@ -137,6 +152,40 @@ pub struct SideSeen {
     pub cdn: Option<String>,
     /// Why the side could not be checked.
     pub skipped: Option<String>,
+}
+
+/// Whether the installed vhost has what the site needs.
+#[derive(Serialize)]
+pub struct Vhost {
+    /// The name of a [`Fit`], or `not-asked`.
+    pub state: &'static str,
+    /// What is wrong with it, or why it could not be asked, as a sentence without its subject.
+    pub problem: Option<String>,
+    /// What to do about it.
+    pub fix: Option<String>,
+}
+
+impl Vhost {
+    /// Returns how a vhost fits. `nginx` is the command that prints it.
+    pub fn of(fit: &Fit, nginx: &str) -> Self {
+        let problem = fit.problem();
+        Self {
+            state: fit.name(),
+            fix: problem
+                .is_some()
+                .then(|| format!("print it with `{nginx}`, put it in place of the old one, and reload nginx")),
+            problem,
+        }
+    }
+
+    /// Returns the value for a vhost that could not be asked.
+    pub fn not_asked(reason: String) -> Self {
+        Self {
+            state: "not-asked",
+            problem: Some(reason),
+            fix: None,
+        }
+    }
 }
 
 /// One finding. The field for its text is called `problem`, as in the output of `verify`.
@@ -273,6 +322,26 @@ pub fn line(report: &DeliveryReport, changes: &Changes) -> String {
         let _ = writeln!(lines, "verified: {} succeeded", asked.join(" and "));
     }
     lines
+}
+
+/// Reports on stderr that the installed vhost lacks what the site needs, with what to do.
+pub fn tell_of_vhost(vhost: &Vhost, quiet: bool) {
+    if let (Some(problem), Some(fix), false) = (&vhost.problem, &vhost.fix, quiet) {
+        screen::say("warning", &format!("the vhost {problem}"));
+        screen::say("hint", fix);
+    }
+}
+
+/// Returns a note about the rules of a site that its vhost alone has. `None` if there are none. `nginx` is the command
+/// that prints it.
+pub fn rules_of_vhost(rules: &Rules, nginx: &str) -> Option<String> {
+    let all = marker::rules_of_vhost(rules);
+    (!all.is_empty()).then(|| {
+        let all = all.join(", ");
+        format!(
+            "answered by the vhost alone, not by the release: {all}; after a change of them print it with `{nginx}`"
+        )
+    })
 }
 
 /// Reports what is wrong on stderr, each kind once, with what to do and a command that repeats the request.

@@ -77,8 +77,8 @@ pub fn releases(listed: &[Listed]) -> String {
     lines.collect::<String>() + "* live\n"
 }
 
-/// Formats what is live on a target.
-pub fn status(status: &Status, place: &str) -> String {
+/// Formats what is live on a target, and whether the vhost fits it, if that was asked.
+pub fn status(status: &Status, place: &str, vhost: Option<&live::Vhost>) -> String {
     let release = status.release.as_ref();
     let live = release.map_or_else(|| "nothing yet".to_owned(), ToString::to_string);
     let mut rows: Vec<(&str, String)> = vec![("live", live), ("where", place.to_owned())];
@@ -105,6 +105,9 @@ pub fn status(status: &Status, place: &str) -> String {
             rows.push(("owed", "a CDN was not purged yet; the next publish does it".to_owned()));
         }
     }
+    if let Some(vhost) = vhost {
+        rows.extend(self::vhost(vhost));
+    }
     if let Some(hold) = &status.hold {
         rows.push(("on hold", printable(&hold.reason)));
         rows.push(("", format!("by {}, since {}", printable(&hold.who), when(hold.since))));
@@ -118,6 +121,21 @@ pub fn status(status: &Status, place: &str) -> String {
     }
     let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]);
     table(&rows.collect::<Vec<_>>(), &[])
+}
+
+/// Formats how the vhost fits the site. One that was written by hand, and that the site needs nothing of, has no line.
+fn vhost(vhost: &live::Vhost) -> Vec<(&'static str, String)> {
+    let said = match (vhost.state, &vhost.problem) {
+        ("not-asked", Some(reason)) => format!("not asked: {}", printable(reason)),
+        (_, Some(problem)) => {
+            let said = ["is ", "was "].iter().find_map(|verb| problem.strip_prefix(verb));
+            printable(said.unwrap_or(problem))
+        }
+        ("current", None) => "current".to_owned(),
+        _ => return Vec::new(),
+    };
+    let fix = vhost.fix.iter().map(|fix| ("", fix.clone()));
+    [("vhost", said)].into_iter().chain(fix).collect()
 }
 
 /// Formats the result of the last check of the live site.

@@ -327,8 +327,9 @@ pub struct Nginx {
     pub include: Option<String>,
     /// Whether the vhost also listens on IPv6.
     pub ipv6: bool,
-    /// Whether a page has one address alone: the paths of its file lead there, and error pages are 404s.
-    pub one_address: bool,
+    /// Whether a page has one address alone: the paths of its file lead there, and error pages are 404s. `None`, which is
+    /// no, if the site manifest does not say.
+    pub one_address: Option<bool>,
 }
 
 impl FromSection for Nginx {
@@ -347,7 +348,7 @@ impl FromSection for Nginx {
                 owned_if(is_includable(text), text, reason)
             }),
             ipv6: section.read_bool("ipv6", "true").unwrap_or(true),
-            one_address: section.read_bool("one-address", "true").unwrap_or(false),
+            one_address: section.read_bool("one-address", "true"),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::alias::AliasFault;
 use super::cdn;
 use super::question::{Accept, Question, Subject};
 use crate::model::encoding::Coding;
@@ -97,6 +98,13 @@ pub enum Flaw {
     NoHttp2,
     /// Plain HTTP does not redirect to HTTPS.
     NotRedirected(u16),
+    /// Another name of the site does not lead to it.
+    Alias {
+        /// The name.
+        name: String,
+        /// What it does.
+        fault: AliasFault,
+    },
 }
 
 impl Flaw {
@@ -122,6 +130,7 @@ impl Flaw {
             Self::CertificateEnds(_) => "certificate-ends",
             Self::NoHttp2 => "http2",
             Self::NotRedirected(_) => "redirect",
+            Self::Alias { .. } => "alias",
         }
     }
 
@@ -129,9 +138,12 @@ impl Flaw {
     #[must_use]
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::NoEncoding(_) | Self::NoEtag | Self::CertificateEnds(_) | Self::NoHttp2 | Self::NotRedirected(_) => {
-                Severity::Warning
-            }
+            Self::NoEncoding(_)
+            | Self::NoEtag
+            | Self::CertificateEnds(_)
+            | Self::NoHttp2
+            | Self::NotRedirected(_)
+            | Self::Alias { .. } => Severity::Warning,
             Self::Bytes(Difference::Rewritten(rewriter)) if rewriter.is_harmless => Severity::Warning,
             _ => Severity::Error,
         }
@@ -184,12 +196,16 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// The path that was requested, or `/` for a finding about the connection.
+    /// The path that was requested, or `/` for a finding about the connection. After another name of the site, if that was
+    /// asked.
     #[must_use]
     pub fn path(&self) -> String {
-        self.question
-            .as_ref()
-            .map_or_else(|| "/".to_owned(), |question| printable(&question.target))
+        let name = match &self.flaw {
+            Flaw::Alias { name, .. } => name,
+            _ => "",
+        };
+        let target = self.question.as_ref().map_or("/", |question| question.target.as_str());
+        printable(&format!("{name}{target}"))
     }
 
     /// How severe the finding is.
@@ -229,6 +245,7 @@ impl Finding {
             Flaw::CertificateEnds(days) => format!("the certificate ends in {days} days"),
             Flaw::NoHttp2 => "speaks HTTP/1.1 and not HTTP/2".to_owned(),
             Flaw::NotRedirected(status) => format!("plain HTTP answers {status} instead of redirecting to HTTPS"),
+            Flaw::Alias { fault, .. } => fault.message(),
         };
         format!("{said}{asked}")
     }
@@ -285,6 +302,7 @@ impl Finding {
                 "set `nginx-version` of the target to what `nginx -v` prints on the host, and print the vhost again with `syntax-publish nginx`"
             }
             Flaw::NotRedirected(_) => "let port 80 answer with `return 308 https://…`, as the printed vhost does",
+            Flaw::Alias { fault, .. } => fault.fix(),
         }
     }
 
@@ -357,6 +375,7 @@ fn fix_behind_cdn(flaw: &Flaw) -> &'static str {
         }
         Flaw::NoHttp2 => "switch on Speed > Settings > Protocol Optimization > HTTP/2",
         Flaw::NotRedirected(_) => "switch on SSL/TLS > Edge Certificates > Always Use HTTPS",
+        Flaw::Alias { fault, .. } => fault.fix(),
         Flaw::NoEncoding(_) | Flaw::NoEtag => "see whether the CDN changes the answer on its way",
     }
 }

@@ -11,6 +11,7 @@
 //! that the vhost is printed from ([`crate::rules`]), so nothing here depends on how a particular web server behaves.
 //! This module reports what it saw. It must never decide what happens to a release.
 
+pub mod alias;
 pub mod cdn;
 mod curl;
 pub mod deliver;
@@ -29,6 +30,7 @@ mod tests;
 pub mod verdict;
 pub mod visitor;
 
+pub use alias::AliasFault;
 pub use expect::Expected;
 pub use failures::failures;
 pub use files::{Files, Former};

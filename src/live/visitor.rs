@@ -11,12 +11,14 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use super::alias::AliasFault;
 use super::finding::{Finding, Flaw, Side};
-use super::question::{Question, Subject};
+use super::question::{Accept, Question, Subject};
 use super::{Files, cdn, curl, expect, judge};
 use crate::live::http::{self, Connection, Endpoint, HttpError, Protocol, Request, Response, Trust};
 use crate::rules::Rules;
 use crate::rules::headers::CLIENT_DEPLOYMENT;
+use crate::rules::marker::{self, Fit, Marker};
 
 /// Number of questions in flight over HTTP/2. nginx allows 128.
 const IN_FLIGHT: usize = 64;
@@ -36,6 +38,8 @@ const SOON: i64 = 14;
 
 /// Maximum time for port 80, so that a run does not wait for long if a firewall drops its packets.
 const FOR_THE_REDIRECT: Duration = Duration::from_secs(1);
+/// Maximum time for a request that has a connection of its own.
+const FOR_ONE: Duration = Duration::from_secs(2);
 
 /// Where and how to send questions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,16 +129,78 @@ impl Visit {
             place: self.place.plain(),
             insecure: false,
         };
-        let asking = async {
-            let connection = http::connect(&plain.place, Trust::Note, FOR_THE_REDIRECT).await.ok()?;
-            connection.send(&Request::get("/".to_owned(), &[]), LITTLE).await.ok()
-        };
         let until = until.min(Instant::now() + FOR_THE_REDIRECT);
-        let answer = timeout_at(until, asking).await.ok().flatten()?;
+        let (answer, _) = ask_alone(&plain.place, "/", until).await.ok()?;
         let leads = (300..400).contains(&answer.status)
             && answer.header("location").is_some_and(|to| to.starts_with("https://"));
         (!leads).then(|| plain.finding(None, Flaw::NotRedirected(answer.status), Some(&answer)))
     }
+
+    /// Checks that another name of the site leads from the address of a question to `site`, the site's URL without a
+    /// path. `None` if it does.
+    pub(super) async fn alias(&self, name: &str, question: &Question, site: &str, until: Instant) -> Option<Finding> {
+        let question = Question {
+            accept: Accept::Browser,
+            head: false,
+            ..question.clone()
+        };
+        let other = Self {
+            side: self.side,
+            place: self.place.named(name),
+            insecure: false,
+        };
+        let fault = alias(&other.place, &question.target, site, until).await?;
+        if self.insecure && matches!(fault, AliasFault::Certificate(_)) {
+            // The site's own certificate is at fault, and is a finding already.
+            return None;
+        }
+        let name = name.to_owned();
+        Some(other.finding(Some(&question), Flaw::Alias { name, fault }, None))
+    }
+}
+
+/// Asks a server which vhost answers there for the site, and compares that with what the site needs. `is_whole` is as in
+/// [`Fit::of`].
+///
+/// # Errors
+/// [`HttpError`].
+pub async fn vhost(place: &Endpoint, rules: &Rules, is_whole: bool) -> Result<Fit, HttpError> {
+    let until = Instant::now() + FOR_ONE;
+    let (answer, _) = ask_alone(place, &format!("{}{}", rules.base_path, marker::ADDRESS), until).await?;
+    if answer.status >= 500 {
+        return Err(HttpError::Broken {
+            address: place.authority(),
+            detail: format!("it answers {}", answer.status),
+        });
+    }
+    let text = std::str::from_utf8(&answer.body).ok().filter(|_| answer.status == 200);
+    Ok(Fit::of(text.and_then(Marker::parse).as_ref(), rules, is_whole))
+}
+
+/// Asks another name of the site for an address. It should lead to the same address of `site`, the site's URL without a
+/// path. `None` if it does.
+pub(super) async fn alias(place: &Endpoint, target: &str, site: &str, until: Instant) -> Option<AliasFault> {
+    match ask_alone(place, target, until).await {
+        Ok((answer, fault)) => AliasFault::of(&answer, fault.as_deref(), &format!("{site}{target}")),
+        Err(error) => Some(AliasFault::NoAnswer(error.to_string())),
+    }
+}
+
+/// Sends a request over a connection of its own. Also returns what is wrong with the server's certificate.
+async fn ask_alone(place: &Endpoint, target: &str, until: Instant) -> Result<(Response, Option<String>), HttpError> {
+    let asking = async {
+        let connection = http::connect(place, Trust::Note, FOR_ONE).await?;
+        let certificate = connection.facts().certificate.as_ref();
+        let fault = certificate.and_then(|known| known.fault.clone());
+        let request = Request::get(target.to_owned(), &[]);
+        Ok((connection.send(&request, LITTLE).await?, fault))
+    };
+    let late = |_| HttpError::TimedOut {
+        address: place.authority(),
+    };
+    timeout_at(until.min(Instant::now() + FOR_ONE), asking)
+        .await
+        .map_err(late)?
 }
 
 impl Visitor {

@@ -3,7 +3,7 @@ use crate::rules::address::Address;
 use crate::rules::conditions::{ConditionResult, Conditions, Validators, evaluate};
 use crate::rules::ranges::Parts;
 
-fn rules(form: PageForm, base_path: &str) -> Rules {
+pub(super) fn rules(form: PageForm, base_path: &str) -> Rules {
     Rules {
         form,
         base_path: base_path.into(),

@@ -109,6 +109,11 @@ pub fn published(told: &SummaryInput<'_>) -> String {
     let release = value.release.as_ref().map_or_else(String::new, id);
     let target = code(told.target);
     let (undelivered, findings) = (not_delivered(value.error.as_ref()), findings(&value.problems));
+    let vhost = vhost(value).map_or_else(String::new, |(problem, fix)| {
+        let (problem, fix) = (code(&format!("the vhost {problem}")), code(fix));
+        format!("\n#### The vhost\n\n{problem}<br>{fix}\n")
+    });
+    let undelivered = undelivered + &vhost;
     if !value.swapped {
         return format!("### Nothing to publish to {target}\n\n{release} is already live.\n{undelivered}{findings}");
     }
@@ -122,6 +127,12 @@ pub fn published(told: &SummaryInput<'_>) -> String {
     }
     let (facts, changes) = (facts(&rows), changes(told));
     format!("### Published to {target}\n\n{facts}{undelivered}{changes}{findings}")
+}
+
+/// Returns what is wrong with the vhost, and what to do. `None` if nothing serves the site yet.
+pub fn vhost(value: &json::Publish) -> Option<(&str, &str)> {
+    let vhost = value.vhost.as_ref().filter(|_| value.next.is_none())?;
+    vhost.problem.as_deref().zip(vhost.fix.as_deref())
 }
 
 /// Formats the error that keeps visitors from getting a release that is live on the host.

@@ -101,6 +101,9 @@ impl Actions {
     pub fn published(&self, told: &SummaryInput<'_>, workplace: &Workplace) {
         self.annotate(&told.value.problems, workplace);
         mark_undelivered(told.value.error.as_ref());
+        if let Some((problem, fix)) = markdown::vhost(told.value) {
+            mark("warning", &format!("the vhost {problem}\n{fix}"));
+        }
         self.summarize(&markdown::published(told));
         self.tell(told.value.release.as_ref(), told.value.swapped);
     }
@@ -123,7 +126,7 @@ impl Actions {
     /// Reports a failure of any command. `live` describes the live release.
     pub fn failed(&self, failure: &Failure, problems: &[Problem], live: &str, hint: &str) {
         let message = report::message(failure);
-        mark(&format!("{message}\nlive: {live}\n{hint}"));
+        mark("error", &format!("{message}\nlive: {live}\n{hint}"));
         self.summarize(&markdown::failed(&message, live, hint, problems));
     }
 
@@ -154,13 +157,13 @@ impl Actions {
 /// Annotates the step with an error if visitors do not get the live release.
 fn mark_undelivered(error: Option<&json::FailedBody>) {
     if let Some(error) = error {
-        mark(&format!("{}\n{}", error.message, error.hint));
+        mark("error", &format!("{}\n{}", error.message, error.hint));
     }
 }
 
-/// Annotates the step with an error.
-fn mark(text: &str) {
-    screen::command(&format!("::error title=syntax-publish::{}", data(text)));
+/// Annotates the step.
+fn mark(kind: &str, text: &str) {
+    screen::command(&format!("::{kind} title=syntax-publish::{}", data(text)));
 }
 
 /// Finds the source of a page where Next.js expects it: `app/docs/page.mdx` or `pages/docs.mdx` for `docs.html`.

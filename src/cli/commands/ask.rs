@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use syntax_publish::config::KnownFindings;
+use syntax_publish::live::visitor;
 use syntax_publish::model::encoding::Recipe;
 use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::release::ReleaseId;
 use syntax_publish::model::severity::Severity;
 use syntax_publish::next::client::Client;
+use syntax_publish::rules::Rules;
+use syntax_publish::rules::marker::Fit;
 use syntax_publish::site::check::known::{self, Findings, FindingsBaseline, Reference};
 use syntax_publish::site::check::moved;
 use syntax_publish::site::moved::MovedCheck;
@@ -27,7 +30,7 @@ use crate::cli::failure::Failure;
 use crate::cli::format::{bytes, count, shown};
 use crate::cli::pages::{self, Grouped};
 use crate::cli::site::{self, Workplace};
-use crate::cli::{changes, connect, generated_text, json, problems, report, timings};
+use crate::cli::{changes, connect, generated_text, json, live as looks, problems, report, timings};
 
 /// What a publish would change.
 pub(super) struct Planned {
@@ -107,6 +110,7 @@ impl Run {
             let (since, who, reason) = (report::when(hold.since), printable(&hold.who), printable(&hold.reason));
             notes.push(format!("publishing is on hold since {since}, by {who}: {reason}"));
         }
+        notes.extend(looks::rules_of_vhost(&prepared.rules, &again(&self.global, "nginx")));
         let found = std::mem::take(&mut prepared.problems);
         let moved = moved_check(workplace, &prepared);
         let mut refusals = publish::Refusals::new(&workplace.config, found, moved)?;
@@ -206,6 +210,7 @@ impl Run {
         }
         let text = || problems::inspected(&found, self.screen.verbose);
         self.screen.result(&value, text)?;
+        self.note_rules_of_vhost(&found.rules);
         Ok(if ok { 0 } else { 3 })
     }
 
@@ -262,7 +267,10 @@ impl Run {
 
     pub(super) async fn status(&self) -> Result<u8, Failure> {
         let (workplace, session) = self.open("status")?;
-        let status = releases::status(session).await?;
+        let (status, vhost) = tokio::join!(releases::status(session), self.vhost(workplace));
+        let status = status?;
+        let vhost = vhost.unwrap_or_else(|error| Some(looks::Vhost::not_asked(error.to_string())));
+        self.finish();
         if let (None, Some(above)) = (&status.release, above(workplace)) {
             // If the docroot can't be created either, the target is configured wrong. It is not just a store without
             // releases.
@@ -272,10 +280,35 @@ impl Run {
                 return Err(StoreError::NoParent { host }.into());
             }
         }
-        let text = || report::status(&status, &changes::live(workplace));
-        let value = json::Status::of(&status, &workplace.target_name, workplace.place());
+        let value = json::Status::of(&status, &workplace.target_name, workplace.place(), vhost);
+        let text = || report::status(&status, &changes::live(workplace), value.vhost.as_ref());
         self.screen.result(&value, text)?;
         Ok(0)
+    }
+
+    /// Asks the origin which vhost answers there, and compares it with what the site needs. `None` if the target has no
+    /// origin.
+    async fn vhost(&self, workplace: &Workplace) -> Result<Option<looks::Vhost>, Failure> {
+        let Some((place, _)) = looks::origin(workplace).await? else {
+            return Ok(None);
+        };
+        let (rules, is_whole) = self.rules_in_time(workplace).await?;
+        Ok(Some(match visitor::vhost(&place, &rules, is_whole).await {
+            Ok(fit) => self.vhost_of(&fit),
+            Err(error) => looks::Vhost::not_asked(error.to_string()),
+        }))
+    }
+
+    /// Returns how a vhost fits the site.
+    pub(super) fn vhost_of(&self, fit: &Fit) -> looks::Vhost {
+        looks::Vhost::of(fit, &again(&self.global, "nginx"))
+    }
+
+    /// Notes which rules of the site its vhost alone has.
+    pub(super) fn note_rules_of_vhost(&self, rules: &Rules) {
+        if let Some(note) = looks::rules_of_vhost(rules, &again(&self.global, "nginx")) {
+            self.screen.note(&note);
+        }
     }
 
     pub(super) async fn diff(&self, from: Option<String>, to: Option<String>) -> Result<u8, Failure> {

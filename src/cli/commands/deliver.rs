@@ -188,6 +188,7 @@ impl Run {
             seconds: took.as_secs_f64(),
             timings,
             delivery: looks::seen(&report),
+            vhost: report.vhost.as_ref().map(|fit| self.vhost_of(fit)),
             problems: published.problems.clone(),
             error: error.flatten(),
             ..json::Publish::counting(&published.changes, published.files)
@@ -216,6 +217,7 @@ impl Run {
             Some(_) => 0,
             None => self.say_what_was_found(&report, &published.release, value.error.as_ref()),
         };
+        self.tell_of_vhost(&value, &prepared.rules);
         self.tell_of_publish(&published, &told, &failed).await;
         // Pruning comes last, because all that was reported so far is true whatever happens to it.
         self.note_reported();
@@ -224,6 +226,17 @@ impl Run {
             self.screen.note(&text);
         }
         Ok(code)
+    }
+
+    /// Reports what the installed vhost lacks. If it was not asked, nothing is known about it. Then the rules that it has to
+    /// have are noted once: after the first publish.
+    fn tell_of_vhost(&self, value: &json::Publish, rules: &Rules) {
+        let is_first = value.swapped && value.previous.is_none();
+        match &value.vhost {
+            Some(vhost) if value.next.is_none() => looks::tell_of_vhost(vhost, self.global.quiet),
+            None if is_first || self.screen.verbose => self.note_rules_of_vhost(rules),
+            _ => {}
+        }
     }
 
     /// Sends a notification about a publish, or about a new fault of a release that was already live.

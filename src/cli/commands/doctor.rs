@@ -38,12 +38,14 @@ impl Run {
         let patient = DoctorContext {
             origin,
             url,
+            aliases: workplace.config.site.aliases.clone(),
             base_path: rules.base_path.clone(),
             printed: Printed {
                 hsts: workplace.config.nginx.hsts.map(|hsts| hsts.as_secs()),
                 settings: is_read.then(|| marker::settings(&rules)),
                 headers: is_read.then_some(rules.headers),
                 noindex: workplace.target.access.noindex,
+                says_no_address: workplace.config.nginx.one_address.is_none(),
                 has_password: workplace.target.access.basic_auth.is_some(),
             },
             session: session_with(workplace)?,
@@ -63,7 +65,7 @@ impl Run {
 
     /// Returns the rules for requests according to the export, and whether it could be read. If it can't be read in time,
     /// returns the defaults of Next.js.
-    async fn rules_in_time(&self, workplace: &Workplace) -> Result<(Rules, bool), Failure> {
+    pub(super) async fn rules_in_time(&self, workplace: &Workplace) -> Result<(Rules, bool), Failure> {
         workplace.export()?;
         let read = tokio::time::timeout(TO_READ, self.rules_of_export(workplace)).await;
         let rules = read.ok().and_then(Result::ok).flatten();

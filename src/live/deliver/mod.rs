@@ -22,11 +22,12 @@ use tokio::time::Instant as Moment;
 pub use self::error::DeliverError;
 use self::pending::LiveRelease;
 pub use self::probes::{Need, Probes, SideOutcome};
+use crate::live::http::Endpoint;
 use crate::live::purge::{Purge, PurgeError, PurgeRequest, Purged};
 use crate::live::question::{Questions, questions};
 use crate::live::verdict::{Baseline, is_fine, may_pass, regressions};
 pub use crate::live::visitor::SideResult;
-use crate::live::visitor::{Expectations, Visitor};
+use crate::live::visitor::{self, Expectations, Visitor};
 use crate::live::{Files, Finding, Former, Question, Side, Subject};
 use crate::model::event::{Event, Note, Observer, Running, Stage};
 use crate::model::manifest::{Change, ChangeKind, Changes, MOST_FOLDERS, Site, is_page};
@@ -35,6 +36,7 @@ use crate::model::release::ReleaseId;
 use crate::model::severity::Severity;
 use crate::model::tree::File;
 use crate::rules::Rules;
+use crate::rules::marker::Fit;
 use crate::store::Error;
 use crate::store::open;
 use crate::store::pending_purges::{Delivery, Paid};
@@ -63,6 +65,8 @@ pub struct PublicSite {
     pub rules: Rules,
     /// The site's URL without a path: `https://docs.example.com`. `None` if the site has no URL.
     pub base: Option<String>,
+    /// Other names of the site, which lead to it.
+    pub aliases: Vec<Endpoint>,
     /// The name of the site.
     pub site: String,
     /// Maximum time for the check of each side.
@@ -78,6 +82,8 @@ pub struct DeliveryReport {
     pub origin: SideOutcome,
     /// The result for the public URL.
     pub public: SideOutcome,
+    /// How the vhost that answers fits the site. `None` if it was not asked, or did not answer.
+    pub vhost: Option<Fit>,
     /// The result of the purge for each CDN, by its name.
     pub purged: Vec<(String, Result<Purged, PurgeError>)>,
     /// Number of changed files that were not requested because there are too many.
@@ -184,16 +190,17 @@ impl LiveSite<'_> {
                 site: Some(site),
                 replaced: replaced.map(|previous| (previous, &published.changes)),
             },
+            is_of_export: true,
             began,
         };
-        let mut origin = Box::pin(probe.origin(&mut probes)).await;
+        let (mut origin, vhost) = Box::pin(probe.origin(&mut probes)).await;
         if let (SideOutcome::Seen(seen), Some(baseline), Some(previous), true) =
             (&mut origin, &baseline, &published.previous, published.swapped)
             && seen.is_trusted
             && !regressions(&seen.findings, baseline).is_empty()
         {
             tokio::time::sleep(BETWEEN_ATTEMPTS).await;
-            if let SideOutcome::Seen(again) = Box::pin(probe.origin(&mut probes)).await {
+            if let (SideOutcome::Seen(again), _) = Box::pin(probe.origin(&mut probes)).await {
                 *seen = again;
             }
             let findings: Vec<Finding> = regressions(&seen.findings, baseline).into_iter().cloned().collect();
@@ -203,7 +210,9 @@ impl LiveSite<'_> {
                 return Err(error);
             }
         }
-        let report = probe.finish(origin, &mut probes, pending, Some(FOR_THE_LOCK)).await;
+        let report = probe
+            .finish((origin, vhost), &mut probes, pending, Some(FOR_THE_LOCK))
+            .await;
         Ok(Delivered {
             published,
             report,
@@ -305,6 +314,7 @@ impl LiveSite<'_> {
             },
             asked,
             release: LiveRelease::on_host(&on_host.release),
+            is_of_export: false,
             began,
         };
         let origin = Box::pin(probe.origin(&mut probes)).await;
@@ -339,9 +349,14 @@ impl PublicSite {
     }
 
     fn wanted(&self, urls: Vec<String>, release: &ReleaseId) -> PurgeRequest {
-        let host = self.base.as_deref().unwrap_or_default();
-        let host = host.split_once("://").map_or(host, |(_, host)| host);
+        let base = self.base.as_deref().unwrap_or_default();
+        let host = base.split_once("://").map_or(base, |(_, host)| host);
+        let aliases = self.aliases.iter().map(|other| {
+            let targets = urls.iter().filter_map(|url| url.strip_prefix(base));
+            (other.name.clone(), targets.map(|target| other.url(target)).collect())
+        });
         PurgeRequest {
+            aliases: aliases.collect(),
             urls,
             prefix: format!("{host}{}", self.rules.base_path),
             site: self.site.clone(),
@@ -357,7 +372,18 @@ struct LiveProbe<'a> {
     former: &'a dyn Files,
     asked: Questions,
     release: LiveRelease<'a>,
+    /// Whether the release is that of the export, whose rules the vhost can be compared with.
+    is_of_export: bool,
     began: Instant,
+}
+
+/// What is asked of a side besides the questions about files.
+#[derive(Debug, Clone, Copy)]
+struct Besides {
+    /// Whether its vhost fits the site.
+    vhost: bool,
+    /// Whether the other names of the site lead to it.
+    aliases: bool,
 }
 
 impl LiveProbe<'_> {
@@ -370,37 +396,67 @@ impl LiveProbe<'_> {
         Box::pin(visitor.ask(questions, &expectations, until)).await
     }
 
-    /// Sends all questions, and one over plain HTTP.
-    async fn ask_all(&self, visitor: &mut Visitor, until: Moment) -> SideResult {
-        let visit = visitor.visit().clone();
+    /// Sends all questions, and at the same time one over plain HTTP, one about the vhost, and one to each other name
+    /// of the site.
+    async fn ask_all(&self, visitor: &mut Visitor, until: Moment, besides: Besides) -> (SideResult, Option<Fit>) {
+        let (visit, site) = (visitor.visit().clone(), self.live.public_site);
+        let aliases = async {
+            let question = self.asked.list.first().filter(|_| besides.aliases);
+            let (Some(question), Some(base)) = (question, &site.base) else {
+                return Vec::new();
+            };
+            let asking = site
+                .aliases
+                .iter()
+                .map(|other| visit.alias(&other.name, question, base, until));
+            futures_util::future::join_all(asking).await
+        };
+        let vhost = async {
+            let asking = visitor::vhost(&visit.place, &site.rules, true);
+            if besides.vhost { asking.await.ok() } else { None }
+        };
         let asking = self.ask(visitor, &self.asked.list, until);
-        let (mut seen, redirect) = tokio::join!(asking, Box::pin(visit.redirect(until)));
+        let (mut seen, redirect, aliases, vhost) = tokio::join!(
+            asking,
+            Box::pin(visit.redirect(until)),
+            Box::pin(aliases),
+            Box::pin(vhost)
+        );
         seen.findings.extend(redirect);
-        seen
+        seen.findings.extend(aliases.into_iter().flatten());
+        (seen, vhost)
     }
 
-    async fn origin(&self, probes: &mut Probes) -> SideOutcome {
+    /// Checks the origin. The other names of the site are asked there if there is no public URL to ask.
+    async fn origin(&self, probes: &mut Probes) -> (SideOutcome, Option<Fit>) {
         let until = Moment::now() + self.live.public_site.timeout;
+        let besides = Besides {
+            vhost: self.is_of_export,
+            aliases: !probes.has_public(),
+        };
         match probes.visitor(Side::Origin).await {
-            Ok(visitor) => SideOutcome::Seen(self.ask_all(visitor, until).await),
+            Ok(visitor) => {
+                let (seen, vhost) = self.ask_all(visitor, until, besides).await;
+                (SideOutcome::Seen(seen), vhost)
+            }
             Err(outcome) => {
                 if let SideOutcome::Unreachable(reason) = &*outcome {
                     let reason = reason.clone();
                     self.live.observer.notice(Event::Noted(Note::OriginNotAsked { reason }));
                 }
-                *outcome
+                (*outcome, None)
             }
         }
     }
 
     /// Checks the public URL. If a purge was sent, the edge gets some time to apply it.
-    async fn public(&self, probes: &mut Probes, was_purged: bool) -> SideOutcome {
+    async fn public(&self, probes: &mut Probes, was_purged: bool, besides: Besides) -> (SideOutcome, Option<Fit>) {
         let until = Moment::now() + self.live.public_site.timeout;
         let visitor = match probes.visitor(Side::Public).await {
             Ok(visitor) => visitor,
-            Err(outcome) => return *outcome,
+            Err(outcome) => return (*outcome, None),
         };
-        let mut seen = self.ask_all(visitor, until).await;
+        let (mut seen, vhost) = self.ask_all(visitor, until, besides).await;
         let patience = until.min(Moment::now() + FOR_THE_EDGE);
         let mut pause = BETWEEN_ATTEMPTS;
         loop {
@@ -417,23 +473,29 @@ impl LiveProbe<'_> {
             }
             pause *= 2;
         }
-        SideOutcome::Seen(seen)
+        (SideOutcome::Seen(seen), vhost)
     }
 
     /// Purges what is pending, checks the public URL, and records the result on the host. `patience` is how long to
     /// wait for the lock.
     async fn finish(
         &self,
-        origin: SideOutcome,
+        (origin, vhost): (SideOutcome, Option<Fit>),
         probes: &mut Probes,
         pending: &Delivery,
         patience: Option<Duration>,
     ) -> DeliveryReport {
         let (purged, paid) = self.live.purge(&self.release, pending).await;
-        let public = self.public(probes, !purged.is_empty()).await;
+        // An origin that can't be reached from here is asked through the public URL.
+        let besides = Besides {
+            vhost: self.is_of_export && origin.seen().is_none(),
+            aliases: true,
+        };
+        let (public, seen) = self.public(probes, !purged.is_empty(), besides).await;
         let mut report = DeliveryReport {
             origin,
             public,
+            vhost: vhost.or(seen),
             purged,
             left_out: self.asked.left_out,
             took: Duration::ZERO,

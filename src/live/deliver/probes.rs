@@ -134,6 +134,11 @@ impl Probes {
         self.origin.is_none() && self.public.is_none()
     }
 
+    /// Whether the public URL is to be checked.
+    pub(super) fn has_public(&self) -> bool {
+        self.public.is_some()
+    }
+
     pub(super) async fn visitor(&mut self, side: Side) -> Result<&mut Visitor, Box<SideOutcome>> {
         let probe = match side {
             Side::Origin => &mut self.origin,

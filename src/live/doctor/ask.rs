@@ -12,11 +12,14 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::origin::PortSeen;
+use super::resolve::resolve;
 use super::site::{Asked, FrontPage, Replies};
 use super::store::StoreFacts;
 use super::{DoctorContext, ServedAt, Url};
 use crate::host::{HostError, Kind, Why, opens_shell};
+use crate::live::AliasFault;
 use crate::live::http::{Connection, ConnectionFacts, Endpoint, Request, Response, Trust, connect};
+use crate::live::visitor;
 use crate::model::layout;
 use crate::model::release::RunId;
 use crate::next::url::encoded;
@@ -81,6 +84,18 @@ pub(super) async fn public(url: &Url, base_path: &str, addresses: &[IpAddr]) -> 
         }
     }
     Err(last)
+}
+
+/// Requests a page under another name of the site. It should lead to the same address of the site; `None` if it does.
+pub(super) async fn alias(url: &Url, name: &str, base_path: &str, resolver: Option<SocketAddr>) -> Option<AliasFault> {
+    let address = match resolve(name, resolver).await {
+        Ok(dns) => *dns.addresses.first()?,
+        Err(why) => return Some(AliasFault::NoAnswer(why)),
+    };
+    // An address below the root, because a name may lead every address to the front page.
+    let target = format!("{base_path}/404");
+    let place = url.at(address).named(name);
+    visitor::alias(&place, &target, &url.place.url(""), Instant::now() + WEB).await
 }
 
 /// Requests a file at the public address twice, each time with a query that was never requested before, and returns the

@@ -26,6 +26,7 @@ pub use finding::{CheckResult, DoctorCheck};
 pub use site::Printed;
 
 use crate::host::SftpAddress;
+use crate::live::AliasFault;
 use crate::live::http::{Endpoint, Response};
 use crate::store::session::Session;
 use finding::{Outcome, fine, none_asked, not_asked, wrong};
@@ -33,11 +34,12 @@ use name::ExpectedName;
 use store::StoreFacts;
 
 /// The checks along a visitor's path, in order.
-pub const VISITORS: [&str; 18] = [
+pub const VISITORS: [&str; 19] = [
     "name",
     "address",
     "cdn",
     "public",
+    "aliases",
     "https-port",
     "http-port",
     "certificate",
@@ -100,6 +102,8 @@ pub struct ServedAt {
 pub struct DoctorContext {
     /// The address that visitors use.
     pub url: Option<Url>,
+    /// Other host names of the site, which lead to it.
+    pub aliases: Vec<String>,
     /// The origin.
     pub origin: Option<ServedAt>,
     /// The base path of the site.
@@ -144,6 +148,8 @@ struct EdgeVisit<'a> {
     public: Option<Result<Response, String>>,
     /// The second of two responses for the same file with different queries, if a CDN is in front.
     queried: Option<Response>,
+    /// What each other name of the site does, if it does not lead to the site.
+    aliases: Vec<Option<AliasFault>>,
     /// The origin, if one is known.
     origin: Option<(&'a ServedAt, ask::OriginSeen)>,
 }
@@ -181,12 +187,15 @@ async fn visitor(
         let seen = ask::origin(&url.place, origin, base_path, asset.clone(), end).await;
         Some((origin, seen))
     };
-    let ((dns, public, queried), origin) = tokio::join!(front, behind);
+    let names = context.aliases.iter();
+    let aliases = futures_util::future::join_all(names.map(|name| ask::alias(url, name, base_path, context.resolver)));
+    let ((dns, public, queried), origin, aliases) = tokio::join!(front, behind, aliases);
     Some(EdgeVisit {
         url,
         dns,
         public,
         queried,
+        aliases,
         origin,
     })
 }
@@ -220,6 +229,38 @@ async fn publisher(context: &DoctorContext, tell: oneshot::Sender<Option<String>
         Err(_) => none_asked("there is no SFTP connection"),
     };
     (access.into_iter().chain(store).collect(), seen)
+}
+
+/// Checks whether the other names of the site lead to it.
+fn aliases(context: &DoctorContext, visit: &EdgeVisit<'_>) -> Outcome {
+    if context.aliases.is_empty() {
+        return not_asked("[site] has no `aliases`");
+    }
+    if !matches!(visit.public, Some(Ok(_))) {
+        return not_asked("the site itself does not answer");
+    }
+    let certificate = visit
+        .origin
+        .as_ref()
+        .and_then(|(_, seen)| seen.connection.as_ref().ok());
+    let is_bad = certificate.is_some_and(|facts| facts.certificate.as_ref().is_some_and(|known| known.fault.is_some()));
+    let faults: Vec<(&String, &AliasFault)> = context
+        .aliases
+        .iter()
+        .zip(&visit.aliases)
+        .filter_map(|(name, fault)| Some((name, fault.as_ref()?)))
+        .collect();
+    match faults.first() {
+        None => fine(format!("to the site: {}", context.aliases.join(", "))),
+        Some((_, AliasFault::Certificate(_))) if is_bad => not_asked("see `certificate`"),
+        Some((_, first)) => {
+            let said: Vec<String> = faults
+                .iter()
+                .map(|(name, fault)| format!("{name}: {}", fault.message()))
+                .collect();
+            wrong(said.join("; "), first.fix())
+        }
+    }
 }
 
 /// The results of the checks along a visitor's path.
@@ -257,10 +298,10 @@ fn visitor_checks(context: &DoctorContext, visit: Option<&EdgeVisit<'_>>, store:
         ),
         None => none_asked("the name does not resolve"),
     };
-    let front = name.into_iter().chain(public);
+    let front = name.into_iter().chain(public).chain([aliases(context, visit)]);
     let Some((origin, seen)) = &visit.origin else {
         let why = "no origin is known for this target: set `origin` in [verify]";
-        return front.chain(none_asked::<{ VISITORS.len() - 4 }>(why)).collect();
+        return front.chain(none_asked::<{ VISITORS.len() - 5 }>(why)).collect();
     };
     let has_tls = origin.place.tls;
     let tls = match &seen.connection {

@@ -64,6 +64,8 @@ pub struct Printed {
     pub noindex: bool,
     /// Whether visitors need a password.
     pub has_password: bool,
+    /// Whether the site manifest leaves open whether each page has one address alone.
+    pub says_no_address: bool,
 }
 
 /// The front page in the store.
@@ -191,6 +193,10 @@ fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }
 
+/// Advice for a site whose site manifest was written before there was the key.
+const ADDRESSES: &str = "; pages answer at the paths of their files, too (`/usage.html`): `one-address = true` in [nginx] \
+                         leads those to the page, and `false` leaves out this advice";
+
 fn rules(replies: &Replies, printed: &Printed) -> Outcome {
     let marker = marker_of(replies);
     let number = marker.as_ref().map_or(1, |marker| marker.rules);
@@ -201,7 +207,10 @@ fn rules(replies: &Replies, printed: &Printed) -> Outcome {
              headers, types, languages, the form of the pages",
             PRINT,
         ),
-        RULES => fine(format!("printed by the rules of this version ({RULES})")),
+        RULES => {
+            let advice = if printed.says_no_address { ADDRESSES } else { "" };
+            fine(format!("printed by the rules of this version ({RULES}){advice}"))
+        }
         newer if newer > RULES => fine(format!("printed by a later version ({newer}; this one has {RULES})")),
         older => wrong(
             format!(

@@ -60,6 +60,15 @@ impl Endpoint {
         }
     }
 
+    /// The same server under another name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// The same server without TLS, on the default port.
     #[must_use]
     pub fn plain(&self) -> Self {

@@ -82,7 +82,7 @@ impl Cloudflare {
         let (what, body) = match self.scope {
             Scope::Changed => {
                 self.files(call, &path, &wanted.urls).await?;
-                return Ok(Purged::of_urls(wanted.urls.len(), call.requests));
+                return self.files_of_aliases(call, &path, wanted).await;
             }
             Scope::Everything => ("everything".to_owned(), json!({"purge_everything": true})),
             Scope::Prefix => (
@@ -138,6 +138,33 @@ impl Cloudflare {
             }
         }
         Ok(())
+    }
+
+    /// Purges the URLs under the other names of the site, once those of the site are purged. Cloudflare refuses a request
+    /// with a URL of another zone, so each name has its own, and a refusal is only said: it would come each time.
+    async fn files_of_aliases(
+        &self,
+        call: &mut PurgeCall<'_>,
+        path: &str,
+        wanted: &PurgeRequest,
+    ) -> Result<Purged, PurgeError> {
+        let (mut purged, mut refused) = (wanted.urls.len(), Vec::new());
+        for (name, urls) in &wanted.aliases {
+            match self.files(call, path, urls).await {
+                Ok(()) => purged += urls.len(),
+                Err(PurgeError::Refused { .. }) => refused.push(name.as_str()),
+                Err(error) => return Err(error),
+            }
+        }
+        let mut purged = Purged::of_urls(purged, call.requests);
+        if !refused.is_empty() {
+            let names = refused.join(", ");
+            purged.what = format!(
+                "{}; it refuses those of {names}, which may be of another zone",
+                purged.what
+            );
+        }
+        Ok(purged)
     }
 
     async fn post(&self, call: &mut PurgeCall<'_>, path: &str, body: &Value) -> Result<Value, PurgeError> {

@@ -26,6 +26,9 @@ use crate::rules::file_address;
 pub struct PurgeRequest {
     /// The URLs of everything that changed, in each form under which it is reachable, in order.
     pub urls: Vec<String>,
+    /// The same URLs under each other name of the site, by that name. A CDN may have copies from before the name led to
+    /// the site.
+    pub aliases: Vec<(String, Vec<String>)>,
     /// The host and base path of the site: `docs.example.com/handbook`.
     pub prefix: String,
     /// The name of the site.

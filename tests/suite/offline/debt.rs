@@ -297,6 +297,7 @@ fn way(world: &World) -> PublicSite {
     PublicSite {
         rules: rules.clone(),
         base: Some(BASE.to_owned()),
+        aliases: Vec::new(),
         site: "demo".to_owned(),
         timeout: Duration::from_secs(1),
         purges: vec![Box::new(Api {

@@ -263,6 +263,7 @@ fn json_of_each_command_has_its_shape() {
         "releases",
         "since",
         "target",
+        "vhost",
         "who",
     ];
     assert_eq!(sorted(&status), keys);

@@ -40,6 +40,8 @@ struct State {
     refusals: VecDeque<Reply>,
     /// The maximum number of files in a purge.
     most: usize,
+    /// A host whose URLs are those of another zone.
+    foreign: Option<String>,
     purged: Vec<Value>,
 }
 
@@ -75,6 +77,11 @@ impl Cdn {
 
     pub fn takes_at_most(&self, files: usize) {
         self.state.lock().unwrap().most = files;
+    }
+
+    /// Makes a host one of another zone. The API refuses a purge with any URL of it.
+    pub fn has_not(&self, host: &str) {
+        self.state.lock().unwrap().foreign = Some(host.to_owned());
     }
 
     /// What was purged, request by request.
@@ -178,6 +185,14 @@ fn purge(state: &Mutex<State>, received: &Received) -> Reply {
         if files.len() > state.most {
             let message = format!("Max {} files", state.most);
             return envelope(400, &json!([{"code": 1012, "message": message}]), &Value::Null);
+        }
+        let is_foreign = |url: &Value| {
+            let foreign = state.foreign.as_deref();
+            foreign.is_some_and(|host| url.as_str().unwrap().contains(&format!("//{host}")))
+        };
+        if files.iter().any(is_foreign) {
+            let message = "Unable to purge a URL of another zone";
+            return envelope(400, &json!([{"code": 1016, "message": message}]), &Value::Null);
         }
         for file in files {
             let url = file.as_str().unwrap();

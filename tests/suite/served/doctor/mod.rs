@@ -25,13 +25,15 @@ fn nothing_is_wrong_with_a_host_that_is_as_it_should_be() {
     if !can_host() {
         return;
     }
-    let world = World::healthy();
+    let mut world = World::healthy();
+    world.has_alias();
+    world.serve(|vhost| vhost);
     world.dns.alias(NAME, "box.test");
     world.dns.set("box.test", &[&world.address.to_string()]);
     let found = world.examine();
     assert_eq!(found.wrong(), BTreeSet::new(), "{found}");
     assert_eq!(found.not_asked(), BTreeSet::new(), "{found}");
-    assert_eq!(found.checks.len(), 34, "{found}");
+    assert_eq!(found.checks.len(), 35, "{found}");
     let name = found.line("name")["detail"].as_str().unwrap();
     assert_eq!(name, format!("{NAME}, an alias of box.test: {}", world.address));
     // The doctor leaves nothing behind.
@@ -175,6 +177,69 @@ fn faults_of_ports_and_certificates_are_found() {
 }
 
 #[test]
+fn other_names_that_do_not_lead_to_the_site_are_found() {
+    if !can_host() {
+        return;
+    }
+    let mut world = World::healthy();
+    assert!(world.examine().not_asked().contains("aliases"));
+    let own = world.address.to_string();
+    world.has_alias();
+    // The vhost was printed before there was another name.
+    let vhost = world.vhost(&[]);
+    let begin = vhost.find("# Other names of the site.").unwrap();
+    let end = begin + vhost[begin..].find("\n}\n").unwrap() + 3;
+    world.serve_this(&format!("{}{}", &vhost[..begin], &vhost[end..]));
+    world.examine().assert(
+        "no server for it",
+        &["aliases"],
+        "www.docs.test: answers 200 with its own copy instead of leading to the site",
+    );
+    world.serve_this(&vhost);
+    assert_eq!(world.examine().detail("aliases"), "to the site: www.docs.test");
+    world.dns.forget("www.docs.test");
+    let found = world.examine();
+    found.assert(
+        "no name",
+        &["aliases"],
+        "www.docs.test: can't be reached: there is no such name",
+    );
+    found.is_fixed_by("aliases", "DNS record");
+    world.dns.set("www.docs.test", &[&own]);
+    // One fault is one alarm.
+    world.serve_this(&world.certificate(&vhost, "other"));
+    world
+        .examine()
+        .assert("a certificate for another name", &["certificate"], "for another name");
+    world.nginx = None;
+    let found = world.examine();
+    found.assert(
+        "nginx is down",
+        &["https-port", "http-port"],
+        "does not accept on port 443",
+    );
+}
+
+#[test]
+fn a_site_that_leaves_its_addresses_open_gets_advice_and_no_fault() {
+    if !can_host() {
+        return;
+    }
+    let mut world = World::healthy();
+    let advice = "`one-address = true` in [nginx]";
+    let found = world.examine();
+    assert_eq!(found.wrong(), BTreeSet::new(), "{found}");
+    assert!(found.detail("rules").contains(advice), "{found}");
+    for says in ["false", "true"] {
+        world.manifest(|text| text + &format!("[nginx]\none-address = {says}\n"));
+        world.serve(|vhost| vhost);
+        let found = world.examine();
+        assert_eq!(found.wrong(), BTreeSet::new(), "{found}");
+        assert!(!found.detail("rules").contains(advice), "{found}");
+    }
+}
+
+#[test]
 fn faults_of_the_vhost_are_found() {
     if !can_host() {
         return;
@@ -272,7 +337,7 @@ fn headers_of_the_sites_own_and_a_password_are_expected_where_they_are_set() {
     assert_eq!(found.wrong(), BTreeSet::new(), "{found}");
     assert_eq!(
         found.not_asked(),
-        BTreeSet::from(["brotli", "gzip", "missing", "dot-files"]),
+        BTreeSet::from(["aliases", "brotli", "gzip", "missing", "dot-files"]),
         "{found}"
     );
 }

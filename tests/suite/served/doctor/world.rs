@@ -109,6 +109,13 @@ impl World {
         self.project.write_manifest(&change(text));
     }
 
+    /// Gives the site another name, which leads to this host.
+    pub fn has_alias(&self) {
+        let url = format!("url = \"https://{NAME}\"\n");
+        self.manifest(|text| text.replace(&url, &format!("{url}aliases = [\"www.{NAME}\"]\n")));
+        self.dns.set(&format!("www.{NAME}"), &[&self.address.to_string()]);
+    }
+
     /// The vhost that is printed for the site, listening on the host's own address.
     pub fn vhost(&self, more: &[&str]) -> String {
         let docroot = self.sshd.docroot.to_str().expect("a path");
@@ -261,7 +268,7 @@ fn certificates() -> TempDir {
     }
     for (which, name, days) in [("good", NAME, 60), ("late", NAME, 5), ("other", "other.test", 60)] {
         fs::create_dir(folder.path().join(which)).expect("a folder");
-        let extensions = format!("subjectAltName=DNS:{name}\nbasicConstraints=critical,CA:FALSE\n");
+        let extensions = format!("subjectAltName=DNS:{name},DNS:www.{name}\nbasicConstraints=critical,CA:FALSE\n");
         fs::write(folder.path().join("extensions"), extensions).expect("a file");
         run(&format!(
             "req -new {ec} -keyout {which}/privkey.pem -out request.pem -subj /CN={name}"

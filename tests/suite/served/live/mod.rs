@@ -5,6 +5,7 @@ mod origin;
 mod purged;
 mod secured;
 mod signed;
+mod vhost;
 
 use std::net::SocketAddr;
 use std::path::Path;

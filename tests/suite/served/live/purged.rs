@@ -84,6 +84,67 @@ fn a_compressed_file_that_the_export_brought_is_purged_by_its_own_name() {
 }
 
 #[test]
+fn copies_under_other_names_are_purged_with_requests_of_their_own() {
+    let site = Site::behind_cdn(true);
+    let port = site.cdn().edge.address.port();
+    let names = ["www.localhost", "localhost.example.org"];
+    site.project.write_manifest(&format!(
+        "[site]\nname = \"docs\"\nurl = \"http://localhost:{port}\"\naliases = {names:?}\n[verify]\norigin = \"http://{}\"\n\
+         public = true\n{}",
+        site.origin.address(),
+        site.tables
+    ));
+    // The second name is of a zone that the token can't purge.
+    site.cdn().has_not(names[1]);
+    site.run(&["publish"]).expect_code(0);
+    // A copy from when the name had a server that answered for the site.
+    let copy = || {
+        let host = format!("www.localhost:{port}");
+        let answer = Request::get("/docs/a").header("Host", &host);
+        String::from_utf8_lossy(&answer.send(site.cdn().edge.address).body).into_owned()
+    };
+    assert!(copy().contains("A page about a."));
+    let before = site.cdn().purged().len();
+    site.edit("Edited.");
+    let ran = site.run(&["publish"]).expect_code(0);
+    let purged = &site.cdn().purged()[before..];
+    assert_eq!(purged.len(), 2, "one for each name that the zone has: {purged:?}");
+    for (purged, name) in purged.iter().zip(["localhost", names[0]]) {
+        let forms = ["/docs/a", "/docs/a.html", "/docs/a/"].map(|path| format!("http://{name}:{port}{path}"));
+        assert_eq!(urls(std::slice::from_ref(purged)), forms);
+    }
+    assert!(copy().contains("Edited."));
+    let told = &ran.json()["delivery"]["purged"][0];
+    assert_eq!((&told["urls"], &told["error"]), (&6.into(), &Value::Null), "{ran}");
+    let said = "6 URLs; it refuses those of localhost.example.org, which may be of another zone";
+    assert_eq!(told["what"], said);
+    assert_eq!(site.run(&["status"]).expect_code(0).json()["delivery"]["owed"], false);
+}
+
+#[test]
+fn urls_of_other_names_keep_to_the_number_of_a_request() {
+    let site = Site::behind_cdn(true);
+    site.cdn().takes_at_most(30);
+    let port = site.cdn().edge.address.port();
+    site.project.write_manifest(&format!(
+        "[site]\nname = \"docs\"\nurl = \"http://localhost:{port}\"\naliases = [\"www.localhost\"]\n[verify]\norigin = \"http://{}\"\n\
+         public = true\n{}",
+        site.origin.address(),
+        site.tables
+    ));
+    let page = std::fs::read_to_string(site.project.dir.join("out/docs/a.html")).unwrap();
+    for number in 0..40 {
+        site.project.write(format!("out/docs/p{number}.html"), &page);
+    }
+    site.run(&["publish"]).expect_code(0);
+    let purged = site.cdn().purged();
+    let of = |name: &str| urls(&purged).iter().filter(|url| url.starts_with(name)).count();
+    let (own, other) = (of("http://localhost:"), of("http://www.localhost:"));
+    assert!(own > 120 && own == other, "{own}, {other}");
+    assert!(purged.iter().all(|body| body["files"].as_array().unwrap().len() <= 30));
+}
+
+#[test]
 fn rollback_purges_and_looks_too() {
     let site = Site::behind_cdn(true);
     site.run(&["publish"]).expect_code(0);

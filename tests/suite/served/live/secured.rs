@@ -79,6 +79,31 @@ fn server_without_http2_is_a_warning() {
 }
 
 #[test]
+fn certificate_without_another_name_of_the_site_is_a_warning() {
+    let authority = Authority::new();
+    for (name, code, exit) in [("localhost", "alias", 0), ("example.com", "certificate", 7)] {
+        let site = Site::new();
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = free.local_addr().expect("an address");
+        drop(free);
+        site.project.write_manifest(&format!(
+            "[site]\nname = \"docs\"\nurl = \"https://localhost:{}\"\naliases = [\"127.0.0.1\"]\n[verify]\n\
+             origin = \"https://{address}\"\npublic = true\n",
+            address.port(),
+        ));
+        let listen = address.to_string();
+        let args = ["nginx", "--listen", &listen, "--nginx-version", "1.22"];
+        let vhost = site.project.run(&args).expect_code(0).stdout;
+        let signed = authority.signs(name, PAST, FUTURE);
+        let _origin = Nginx::at(address, &signed.put_into(&vhost, "localhost"));
+        let ran = run(&site, &authority, &["publish"]).expect_code(exit);
+        // A certificate that is bad for the site itself is one alarm.
+        assert_eq!(codes(&ran), [code], "{ran}");
+        assert!(ran.stderr.contains("the certificate is for another name"), "{ran}");
+    }
+}
+
+#[test]
 fn certificate_that_only_claims_to_be_the_cdns_is_not_trusted() {
     let authority = Authority::named("CloudFlare Origin SSL Certificate Authority");
     let site = site(&authority, "localhost", FUTURE, |vhost| vhost);
