@@ -124,8 +124,8 @@ fn of_one_file(problems: &[&Problem], is_whole: bool, indent: &str, text: &mut S
 }
 
 /// Summarizes the known problems in one line. Returns `None` if there are none.
-pub fn known(problems: &[Problem]) -> Option<String> {
-    let all: Vec<&Known> = problems.iter().filter_map(|problem| problem.known.as_ref()).collect();
+pub fn known<'p>(problems: impl Iterator<Item = &'p Problem>) -> Option<String> {
+    let all: Vec<&Known> = problems.filter_map(|problem| problem.known.as_ref()).collect();
     if all.is_empty() {
         return None;
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use syntax_publish::config::KnownFindings;
+use syntax_publish::config::{KnownFindings, Level};
 use syntax_publish::model::encoding::Recipe;
 use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::release::ReleaseId;
@@ -13,6 +13,7 @@ use syntax_publish::site::check::moved;
 use syntax_publish::site::moved::MovedCheck;
 use syntax_publish::site::pipeline::{self, Prepared};
 use syntax_publish::site::plain_folder;
+use syntax_publish::store::former_releases::{FormerReleases, Window};
 use syntax_publish::store::open::StoreState;
 use syntax_publish::store::plan::{self, HostFacts, Plan};
 use syntax_publish::store::publish::{self, Judged, ToJudge};
@@ -48,6 +49,23 @@ pub(super) struct Compared {
     /// What the target answered.
     pub(super) facts: HostFacts,
     pub(super) plan: Plan,
+}
+
+impl Compared {
+    /// Reads the releases that were live before, within the window of `skew`.
+    pub(super) async fn former_releases(
+        &mut self,
+        workplace: &Workplace,
+        session: &Session,
+    ) -> Result<FormerReleases, Error> {
+        // Nothing may be made to read the host's clock from. It is not behind the time when the live release went live.
+        let here = jiff::Timestamp::now().as_second();
+        let window = Window {
+            now: here.max(self.store_state.since.unwrap_or(here)),
+            skew: workplace.config.publish.skew,
+        };
+        FormerReleases::read(session, &mut self.facts, &self.prepared.site, window).await
+    }
 }
 
 impl Planned {
@@ -96,19 +114,24 @@ impl Run {
     /// Returns what a publish would change, by comparison with the current state of the target.
     pub(super) async fn planned(&self, what: &str, allow_removals: bool) -> Result<Planned, Failure> {
         let (workplace, session) = self.open(what)?;
+        let mut compared = self.compare(workplace, session).await?;
+        let moved = moved_check(workplace, &compared.prepared);
+        let earlier = match moved.level {
+            Level::Off => FormerReleases::default(),
+            _ => compared.former_releases(workplace, session).await?,
+        };
         let Compared {
             mut prepared,
             store_state,
             facts,
             plan,
-        } = self.compare(workplace, session).await?;
+        } = compared;
         let mut notes = Vec::new();
         if let Some(hold) = &store_state.hold {
             let (since, who, reason) = (report::when(hold.since), printable(&hold.who), printable(&hold.reason));
             notes.push(format!("publishing is on hold since {since}, by {who}: {reason}"));
         }
         let found = std::mem::take(&mut prepared.problems);
-        let moved = moved_check(workplace, &prepared);
         let mut refusals = publish::Refusals::new(&workplace.config, found, moved)?;
         if allow_removals {
             refusals.max_removed = None;
@@ -119,6 +142,7 @@ impl Run {
             plan: &plan,
             former: &plan::former_files(&plan.changes, &facts),
             live: &facts.live_findings(),
+            earlier: &earlier,
         };
         let Judged { problems, refused } = publish::check_refusals(session, to_judge, &refusals).await?;
         let wanted = plan.wanted.iter();
