@@ -286,6 +286,10 @@ fn what_an_earlier_publish_took_away_is_found_and_suggested_as_long_as_visitors_
         "{planned}"
     );
 
+    // A publish does not ask for what it does not make worse.
+    let unchanged = project.run(&["publish", "--json"]).expect_code(0).json();
+    assert_eq!((known(&unchanged), &unchanged["round_trips"]), (Vec::new(), &json!(1)));
+
     // The next page that goes is an error, and the others still are none.
     remove(&project, "b");
     let refused = project.run(&["plan", "--json"]).expect_code(3).json();
@@ -312,6 +316,32 @@ fn what_an_earlier_publish_took_away_is_found_and_suggested_as_long_as_visitors_
     project.write_manifest(&manifest.replace("moved = \"error\"", "allow = [\"docs/gone-*\"]"));
     let planned = project.run(&["plan", "--json"]).expect_code(0).json();
     assert_eq!(known(&planned), []);
+}
+
+#[test]
+fn a_page_whose_release_was_pruned_is_named_without_a_suggestion() {
+    let project = Project::new();
+    let manifest = "[publish]\nkeep = 1\n[check]\nnext = \"off\"\n[encode]\nbrotli = false\ngzip = 1\n";
+    project.write_manifest(manifest);
+    for name in ["index", "404", "old"] {
+        page(&project, name, name, &text(name, 0..60));
+    }
+    project.run(&["publish"]).expect_code(0);
+    remove(&project, "old");
+    page(&project, "new", "old", &text("old", 0..60));
+    let since = project.run(&["publish", "--json"]).expect_code(0).json()["release"].clone();
+    assert_eq!(suggest(&project, &["--json"]).json()[0]["to"], "/new");
+    page(&project, "index", "index", "another text");
+    project.run(&["publish"]).expect_code(0);
+    project.run(&["prune"]).expect_code(0);
+    let listed = project.run(&["releases", "--json"]).expect_code(0).json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(2), "{listed}");
+    let planned = project.run(&["plan", "--json"]).expect_code(0).json();
+    let releases: Vec<String> = known(&planned).into_iter().map(|(.., since)| since).collect();
+    assert_eq!(releases, [since.as_str().expect("a release")]);
+    let suggested = suggest(&project, &["--json"]);
+    assert!(suggested.stderr.contains("for 1 address without an answer: /old"), "{suggested}");
+    assert_eq!(suggested.json(), json!([]));
 }
 
 #[test]
