@@ -346,14 +346,13 @@ pub fn text(name: &str, text: &str) -> Value {
 mod tests {
     use super::*;
     use syntax_publish::live::doctor::{CheckResult, DoctorCheck};
-    use syntax_publish::model::path::SitePath;
     use syntax_publish::model::severity::Severity;
     use syntax_publish::site::check::Known;
 
     #[test]
     fn values_of_the_library_are_printed_with_the_documented_fields() {
         let mut problem = Problem {
-            path: SitePath::new("a/b.html").unwrap(),
+            path: "a/b.html".to_owned(),
             line: None,
             severity: Severity::Warning,
             check: "links",

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use syntax_publish::model::path::{SitePath, printable};
+use syntax_publish::model::path::printable;
 use syntax_publish::model::severity::Severity;
 use syntax_publish::site::check::{Known, Problem};
 use syntax_publish::site::pipeline::Inspected;
@@ -61,10 +61,10 @@ pub fn level(problem: &Problem) -> &'static str {
 
 /// Formats problems by file.
 pub fn listed(problems: &[Problem], is_whole: bool, indent: &str) -> String {
-    let mut files: Vec<(&SitePath, Vec<&Problem>)> = Vec::new();
+    let mut files: Vec<(&str, Vec<&Problem>)> = Vec::new();
     for problem in problems {
         match files.last_mut() {
-            Some((path, of_file)) if **path == problem.path => of_file.push(problem),
+            Some((path, of_file)) if *path == problem.path => of_file.push(problem),
             _ => files.push((&problem.path, vec![problem])),
         }
     }
@@ -153,8 +153,8 @@ pub fn place(problem: &Problem) -> String {
 }
 
 /// The name of a file for messages.
-pub fn name(path: &SitePath) -> &str {
-    if path.is_root() { "the export" } else { path.as_str() }
+pub fn name(path: &str) -> &str {
+    if path.is_empty() { "the export" } else { path }
 }
 
 #[cfg(test)]
@@ -163,7 +163,7 @@ mod tests {
 
     fn problem(path: &str, line: Option<u32>, severity: Severity, message: &str, hint: &str) -> Problem {
         Problem {
-            path: SitePath::new(path).unwrap(),
+            path: path.to_owned(),
             line,
             severity,
             check: "links",

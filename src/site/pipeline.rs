@@ -276,7 +276,7 @@ impl<'a> LocalSite<'a> {
         problems.extend(check::redirects::problems(&moved.bad, &table, &addresses, level));
         let level = config.check.levels.of(check::headers::NAME);
         problems.extend(check::headers::problems(&own.bad, level));
-        problems.retain(|problem| !allowed.is_match(problem.path.as_str()));
+        problems.retain(|problem| !allowed.is_match(&problem.path));
         problems.sort();
         Ok(Checked {
             survey,

@@ -4,7 +4,6 @@
 
 use super::finding::{Known, Problem, RawFinding};
 use crate::config::Level;
-use crate::model::path::SitePath;
 use crate::rules::redirects::FILE;
 use crate::site::moved::{Former, Gone, Suggestion};
 
@@ -31,12 +30,12 @@ pub fn problems(gone: &[Gone], suggestions: &[Option<Suggestion>], level: Level)
         };
         let (path, message, fix) = match &gone.former {
             Former::Page(path) => (
-                path.clone(),
+                path.to_string(),
                 format!("{address} {opened} {when}"),
                 format!("add a redirect for it to {FILE}; if it is meant to go, name {path} in `allow` of [check]"),
             ),
             Former::Redirect(redirect) => (
-                SitePath::new(FILE).unwrap_or_default(),
+                FILE.to_owned(),
                 format!("{address} {led} {} {when}", redirect.location()),
                 format!("keep the redirect in {FILE}, with a target that is there"),
             ),
@@ -63,6 +62,7 @@ pub fn problems(gone: &[Gone], suggestions: &[Option<Suggestion>], level: Level)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::path::SitePath;
     use crate::model::redirect::{Redirect, Status};
     use crate::model::severity::Severity;
 

@@ -139,7 +139,7 @@ pub async fn check_refusals(session: &Session, judged: ToJudge<'_>, refusals: &R
         let removed = removed.map(|change| &change.path);
         let is_left = site.folders.keys().any(|folder| folder.as_str() == ".well-known");
         let lost = check::well_known::problem(removed, is_left, refusals.well_known);
-        problems.extend(lost.filter(|problem| !refusals.allowed.is_match(problem.path.as_str())));
+        problems.extend(lost.filter(|problem| !refusals.allowed.is_match(&problem.path)));
     }
     problems.extend(moved(session, judged, refusals).await?);
     let is_wrong = problems.iter().any(|problem| problem.severity == Severity::Error);

@@ -328,7 +328,7 @@ fn a_page_whose_release_was_pruned_is_named_without_a_suggestion() {
     }
     project.run(&["publish"]).expect_code(0);
     remove(&project, "old");
-    page(&project, "new", "old", &text("old", 0..60));
+    page(&project, "new", "old", &text("old", 0..61));
     let since = project.run(&["publish", "--json"]).expect_code(0).json()["release"].clone();
     assert_eq!(suggest(&project, &["--json"]).json()[0]["to"], "/new");
     page(&project, "index", "index", "another text");
@@ -340,7 +340,10 @@ fn a_page_whose_release_was_pruned_is_named_without_a_suggestion() {
     let releases: Vec<String> = known(&planned).into_iter().map(|(.., since)| since).collect();
     assert_eq!(releases, [since.as_str().expect("a release")]);
     let suggested = suggest(&project, &["--json"]);
-    assert!(suggested.stderr.contains("for 1 address without an answer: /old"), "{suggested}");
+    assert!(
+        suggested.stderr.contains("for 1 address without an answer: /old"),
+        "{suggested}"
+    );
     assert_eq!(suggested.json(), json!([]));
 }
 
@@ -375,4 +378,39 @@ fn a_page_of_a_release_that_was_rolled_back_counts_too() {
             {"from": "/x", "to": "/docs/new", "score": 100, "status": 302}
         ])
     );
+}
+
+#[test]
+fn findings_tell_the_file_of_the_export_from_the_one_next_to_the_site_manifest() {
+    let project = Project::new();
+    project.write_manifest("[check]\nnext = \"off\"\n");
+    page(&project, "index", "Home", "text");
+    project.write("out/_redirects", "/a /b 200\n");
+    project.write("_redirects", "# moved\n/a /b 200\n");
+    project.write("_headers", "/*\n  ETag: a\n");
+    let checked = project.run(&["check", "--json"]).expect_code(3).json();
+    let problems = checked["problems"].as_array().expect("a list").iter();
+    let rules = problems.filter(|problem| problem["check"] != "not-found");
+    let places: Vec<String> = rules
+        .map(|problem| format!("{}:{}", problem["path"], problem["line"]))
+        .collect();
+    assert_eq!(places, ["\"./_headers\":2", "\"./_redirects\":2", "\"_redirects\":1"]);
+    let lines = project.run(&["check"]).expect_code(3).stdout;
+    assert!(
+        lines.contains("\n./_redirects\n") && lines.contains("\n_redirects\n"),
+        "{lines}"
+    );
+
+    // An annotation is at the file and its line, also where the site manifest lies elsewhere.
+    project.write("public/_redirects", "/a /b 200\n");
+    let workspace = project.dir.display().to_string();
+    let env = [("GITHUB_ACTIONS", "true"), ("GITHUB_WORKSPACE", workspace.as_str())];
+    let annotated = project.run_env(&["check"], &env).expect_code(3).stderr;
+    for place in [
+        "file=_redirects,line=2,title=redirects::./_redirects:2: ",
+        "file=_headers,line=2,title=headers::./_headers:2: ",
+        "file=public/_redirects,line=1,title=redirects::_redirects:1: ",
+    ] {
+        assert!(annotated.contains(place), "{place}: {annotated}");
+    }
 }
