@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 
 use syntax_publish::model::path::printable;
 use syntax_publish::model::severity::Severity;
+use syntax_publish::rules::lines::Place;
+use syntax_publish::rules::redirects::{DEFAULT_STATUS, Redirects};
 use syntax_publish::site::check::{Known, Problem};
 use syntax_publish::site::pipeline::Inspected;
 
@@ -38,6 +40,18 @@ pub fn inspected(found: &Inspected, is_whole: bool) -> String {
         }
     }
     text
+}
+
+/// Says which status lines of `_redirects` without one get, because that is another one elsewhere. Returns `None` if
+/// there are no such lines.
+pub fn without_status(redirects: &Redirects) -> Option<String> {
+    let mut rules = redirects.rules().iter().filter(|rule| !rule.has_status);
+    let Place { file, line } = &rules.next()?.place;
+    let (what, code) = (count(1 + rules.count() as u64, "redirect"), DEFAULT_STATUS.code());
+    Some(format!(
+        "{what} without a status, first {file}:{line}: taken as {code} (permanent), as Netlify does; Cloudflare Pages \
+         takes 302, so write the status if they come from there"
+    ))
 }
 
 /// Returns the number of problems of a severity.

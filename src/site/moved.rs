@@ -128,7 +128,7 @@ impl Suggestion {
             file: FILE.to_owned(),
             line: 1,
         };
-        let status = Status::from_code(&self.status.to_string()).unwrap_or(DEFAULT_STATUS);
+        let status = Status::from_code(&self.status.to_string());
         let has_name = decoded(&self.from).is_some_and(|from| redirect::path_of(bare(&from)).is_some());
         let rule = RedirectRule::new(place, &self.from, &self.to, status);
         has_name && rule.is_ok_and(|rule| !rule.is_pattern() && rule.answer(bare(&self.from)).is_some())

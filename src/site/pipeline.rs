@@ -64,6 +64,8 @@ pub struct Inspected {
     pub unread: Vec<(SitePath, String)>,
     /// How many strings in payloads name a file of the site although their use is unknown.
     pub unclassified: u64,
+    /// The redirects.
+    pub redirects: Redirects,
 }
 
 /// The facts about an export, the problems that the checks found in them, and what follows from both.
@@ -174,8 +176,12 @@ impl<'a> LocalSite<'a> {
     /// [`SiteError::Scan`] if the export can't be read.
     pub fn inspect(self) -> Result<Inspected, SiteError> {
         let (scan, cache) = self.scan_and_recall()?;
-        let Checked { survey, problems, .. } =
-            self.find_problems(&scan.assets, &Export::new(self.export), cache.as_ref())?;
+        let Checked {
+            survey,
+            problems,
+            rules,
+            ..
+        } = self.find_problems(&scan.assets, &Export::new(self.export), cache.as_ref())?;
         let unread = scan.assets.iter().zip(&survey.facts).flat_map(|(asset, facts)| {
             let reasons = facts.unclear.iter().chain(&facts.odd);
             reasons.map(|reason| (asset.path.clone(), reason.to_string()))
@@ -192,6 +198,7 @@ impl<'a> LocalSite<'a> {
             problems,
             unread,
             unclassified,
+            redirects: rules.redirects,
         })
     }
 

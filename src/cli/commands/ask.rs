@@ -228,6 +228,9 @@ impl Run {
         if let Some(actions) = &self.actions {
             actions.checked(&found.problems, workplace);
         }
+        if let Some(text) = problems::without_status(&found.redirects) {
+            self.screen.note(&text);
+        }
         let text = || problems::inspected(&found, self.screen.verbose);
         self.screen.result(&value, text)?;
         Ok(if ok { 0 } else { 3 })

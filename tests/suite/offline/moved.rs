@@ -414,3 +414,28 @@ fn findings_tell_the_file_of_the_export_from_the_one_next_to_the_site_manifest()
         assert!(annotated.contains(place), "{place}: {annotated}");
     }
 }
+
+#[test]
+fn lines_without_a_status_are_noted_once_and_stop_nothing() {
+    let project = Project::new();
+    project.write_manifest("[check]\nnext = \"off\"\n[[redirects]]\nfrom = \"/c\"\nto = \"/a\"\n");
+    for name in ["index", "404", "a"] {
+        page(&project, name, name, "text");
+    }
+    project.write("out/_redirects", "/b /a 302\n/d/* /a\n");
+    project.write("_redirects", "# here\n/e /a # moved\n/f /a 301\n");
+    let checked = project.run(&["check"]).expect_code(0);
+    assert_eq!(checked.stdout, "no problems found\n");
+    let note = "note: 2 redirects without a status, first _redirects:2: taken as 301 (permanent)";
+    assert_eq!(checked.stderr.matches("without a status").count(), 1, "{checked}");
+    assert!(checked.stderr.contains(note), "{checked}");
+    assert_eq!(
+        project.run(&["check", "--json"]).expect_code(0).json()["problems"],
+        json!([])
+    );
+
+    project.write("out/_redirects", "/b /a 302\n/d/* /a 302\n");
+    project.write("_redirects", "/e /a 301\n");
+    let checked = project.run(&["check"]).expect_code(0);
+    assert!(!checked.stderr.contains("without a status"), "{checked}");
+}
