@@ -265,7 +265,9 @@ fn what_an_earlier_publish_took_away_is_found_and_suggested_as_long_as_visitors_
     page(&project, "a", "a", &text("a", 0..61));
     for publishes in [false, true] {
         if publishes {
-            project.run(&["publish"]).expect_code(0);
+            // A publish does not look for what it does not make worse.
+            let published = project.run(&["publish", "--json"]).expect_code(0).json();
+            assert_eq!(known(&published), []);
         }
         assert_eq!(suggest(&project, &["--json"]).json(), expected);
         let planned = project.run(&["plan", "--json"]).expect_code(0).json();
@@ -286,9 +288,8 @@ fn what_an_earlier_publish_took_away_is_found_and_suggested_as_long_as_visitors_
         "{planned}"
     );
 
-    // A publish does not ask for what it does not make worse.
     let unchanged = project.run(&["publish", "--json"]).expect_code(0).json();
-    assert_eq!((known(&unchanged), &unchanged["round_trips"]), (Vec::new(), &json!(1)));
+    assert_eq!(unchanged["round_trips"], 1);
 
     // The next page that goes is an error, and the others still are none.
     remove(&project, "b");
