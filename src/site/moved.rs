@@ -407,12 +407,12 @@ mod tests {
 
     #[test]
     fn what_former_releases_had_is_gone_since_the_newest_of_them() {
-        let live = site(&["index.html", "a.html", "between/d.html"], &[]);
+        let live = site(&["index.html", "a.html", "between/d.html", "kept.html"], &[]);
         let releases = [
             site(&["index.html", "a.html", "b/index.html", "back.html"], &[]),
             site(&["index.html", "a.html", "b.html", "c.html"], &[("/x", "/a")]),
         ];
-        let new = site(&["index.html", "back.html", "new/d.html"], &[]);
+        let new = site(&["index.html", "back.html", "kept.html", "new/d.html"], &[]);
         let known = [2, 1].map(|number| Known::Since(crate::model::release::ReleaseId::new(number, "aa")));
         let former: Vec<FormerRelease> = std::iter::zip(&releases, known.clone())
             .map(|(release, known)| FormerRelease {
@@ -445,7 +445,7 @@ mod tests {
         // A page that came and went is no new address.
         let candidates = new.candidates(&changes, &former, &gone).likely;
         let candidates: Vec<&str> = candidates.iter().map(|page| page.address.as_str()).collect();
-        assert_eq!(candidates, ["/back", "/new/d"]);
+        assert_eq!(candidates, ["/back", "/kept", "/new/d"]);
     }
 
     #[test]
