@@ -8,6 +8,7 @@ use syntax_publish::model::digest::Digest;
 use syntax_publish::model::manifest::{Change, ChangeKind, Changes, RedirectChange};
 use syntax_publish::model::release::{ReleaseId, timestamp};
 use syntax_publish::site::check::Problem;
+use syntax_publish::site::pipeline::Inspected;
 use syntax_publish::store::releases;
 use syntax_publish::store::signing::Signature;
 
@@ -272,20 +273,10 @@ pub struct Broken {
 
 /// The output of `check`.
 #[derive(Serialize)]
-pub struct Check {
+pub struct Check<'a> {
     pub ok: bool,
-    pub problems: Vec<Problem>,
-    /// Files that stay unchanged, at least in part, because they can't be read exactly.
-    pub unread: Vec<Unread>,
-    /// Number of strings that may or may not be URLs of the site.
-    pub unclassified: u64,
-}
-
-/// A file of the export that stays unchanged, at least in part.
-#[derive(Serialize)]
-pub struct Unread {
-    pub path: String,
-    pub reason: String,
+    #[serde(flatten)]
+    pub found: &'a Inspected,
 }
 
 /// The output of `init`.

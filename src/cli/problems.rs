@@ -10,7 +10,7 @@ use syntax_publish::model::severity::Severity;
 use syntax_publish::rules::lines::Place;
 use syntax_publish::rules::redirects::{DEFAULT_STATUS, Redirects};
 use syntax_publish::site::check::{Known, Problem};
-use syntax_publish::site::pipeline::Inspected;
+use syntax_publish::site::pipeline::{Inspected, Unread};
 
 use super::format::{count, table};
 
@@ -35,7 +35,7 @@ pub fn inspected(found: &Inspected, is_whole: bool) -> String {
             text,
             "{strings} in payloads may or may not be URLs of the site; they stay unchanged"
         );
-        for (path, reason) in &found.unread {
+        for Unread { path, reason } in &found.unread {
             let _ = writeln!(text, "left unchanged, at least in part: {path}: {}", printable(reason));
         }
     }

@@ -215,16 +215,7 @@ impl Run {
             known::mark(&mut found.problems, &live);
         }
         let ok = found.problems.iter().all(|problem| problem.severity != Severity::Error);
-        let unread = found.unread.iter().map(|(path, reason)| json::Unread {
-            path: path.to_string(),
-            reason: reason.clone(),
-        });
-        let value = json::Check {
-            ok,
-            problems: found.problems.clone(),
-            unread: unread.collect(),
-            unclassified: found.unclassified,
-        };
+        let value = json::Check { ok, found: &found };
         if let Some(actions) = &self.actions {
             actions.checked(&found.problems, workplace);
         }
