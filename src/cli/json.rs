@@ -8,6 +8,7 @@ use syntax_publish::model::digest::Digest;
 use syntax_publish::model::manifest::{Change, ChangeKind, Changes, RedirectChange};
 use syntax_publish::model::release::{ReleaseId, timestamp};
 use syntax_publish::site::check::Problem;
+use syntax_publish::site::pipeline::Inspected;
 use syntax_publish::store::releases;
 use syntax_publish::store::signing::Signature;
 
@@ -306,20 +307,10 @@ pub struct Broken {
 
 /// The output of `check`.
 #[derive(Serialize)]
-pub struct Check {
+pub struct Check<'a> {
     pub ok: bool,
-    pub problems: Vec<Problem>,
-    /// Files that stay unchanged, at least in part, because they can't be read exactly.
-    pub unread: Vec<Unread>,
-    /// Number of strings that may or may not be URLs of the site.
-    pub unclassified: u64,
-}
-
-/// A file of the export that stays unchanged, at least in part.
-#[derive(Serialize)]
-pub struct Unread {
-    pub path: String,
-    pub reason: String,
+    #[serde(flatten)]
+    pub found: &'a Inspected,
 }
 
 /// The output of `init`.
@@ -380,14 +371,13 @@ pub fn text(name: &str, text: &str) -> Value {
 mod tests {
     use super::*;
     use syntax_publish::live::doctor::{CheckResult, DoctorCheck};
-    use syntax_publish::model::path::SitePath;
     use syntax_publish::model::severity::Severity;
     use syntax_publish::site::check::Known;
 
     #[test]
     fn values_of_the_library_are_printed_with_the_documented_fields() {
         let mut problem = Problem {
-            path: SitePath::new("a/b.html").unwrap(),
+            path: "a/b.html".to_owned(),
             line: None,
             severity: Severity::Warning,
             check: "links",

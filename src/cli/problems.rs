@@ -5,10 +5,12 @@
 
 use std::fmt::Write as _;
 
-use syntax_publish::model::path::{SitePath, printable};
+use syntax_publish::model::path::printable;
 use syntax_publish::model::severity::Severity;
+use syntax_publish::rules::lines::Place;
+use syntax_publish::rules::redirects::{DEFAULT_STATUS, Redirects};
 use syntax_publish::site::check::{Known, Problem};
-use syntax_publish::site::pipeline::Inspected;
+use syntax_publish::site::pipeline::{Inspected, Unread};
 
 use super::format::{count, table};
 
@@ -33,11 +35,23 @@ pub fn inspected(found: &Inspected, is_whole: bool) -> String {
             text,
             "{strings} in payloads may or may not be URLs of the site; they stay unchanged"
         );
-        for (path, reason) in &found.unread {
+        for Unread { path, reason } in &found.unread {
             let _ = writeln!(text, "left unchanged, at least in part: {path}: {}", printable(reason));
         }
     }
     text
+}
+
+/// Says which status lines of `_redirects` without one get, because that is another one elsewhere. Returns `None` if
+/// there are no such lines.
+pub fn without_status(redirects: &Redirects) -> Option<String> {
+    let mut rules = redirects.rules().iter().filter(|rule| !rule.has_status);
+    let Place { file, line } = &rules.next()?.place;
+    let (what, code) = (count(1 + rules.count() as u64, "redirect"), DEFAULT_STATUS.code());
+    Some(format!(
+        "{what} without a status, first {file}:{line}: taken as {code} (permanent), as Netlify does; Cloudflare Pages \
+         takes 302, so write the status if they come from there"
+    ))
 }
 
 /// Returns the number of problems of a severity.
@@ -61,10 +75,10 @@ pub fn level(problem: &Problem) -> &'static str {
 
 /// Formats problems by file.
 pub fn listed(problems: &[Problem], is_whole: bool, indent: &str) -> String {
-    let mut files: Vec<(&SitePath, Vec<&Problem>)> = Vec::new();
+    let mut files: Vec<(&str, Vec<&Problem>)> = Vec::new();
     for problem in problems {
         match files.last_mut() {
-            Some((path, of_file)) if **path == problem.path => of_file.push(problem),
+            Some((path, of_file)) if *path == problem.path => of_file.push(problem),
             _ => files.push((&problem.path, vec![problem])),
         }
     }
@@ -124,8 +138,8 @@ fn of_one_file(problems: &[&Problem], is_whole: bool, indent: &str, text: &mut S
 }
 
 /// Summarizes the known problems in one line. Returns `None` if there are none.
-pub fn known(problems: &[Problem]) -> Option<String> {
-    let all: Vec<&Known> = problems.iter().filter_map(|problem| problem.known.as_ref()).collect();
+pub fn known<'p>(problems: impl Iterator<Item = &'p Problem>) -> Option<String> {
+    let all: Vec<&Known> = problems.filter_map(|problem| problem.known.as_ref()).collect();
     if all.is_empty() {
         return None;
     }
@@ -153,8 +167,8 @@ pub fn place(problem: &Problem) -> String {
 }
 
 /// The name of a file for messages.
-pub fn name(path: &SitePath) -> &str {
-    if path.is_root() { "the export" } else { path.as_str() }
+pub fn name(path: &str) -> &str {
+    if path.is_empty() { "the export" } else { path }
 }
 
 #[cfg(test)]
@@ -163,7 +177,7 @@ mod tests {
 
     fn problem(path: &str, line: Option<u32>, severity: Severity, message: &str, hint: &str) -> Problem {
         Problem {
-            path: SitePath::new(path).unwrap(),
+            path: path.to_owned(),
             line,
             severity,
             check: "links",

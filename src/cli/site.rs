@@ -53,12 +53,12 @@ impl Workplace {
         let mut config = parsed.config;
         let base = folder_of(&file)?;
         if let Some(text) = read_if_there(&base.join(redirects::FILE))? {
-            config.redirects.put_before(redirects::parse(redirects::FILE, &text));
+            let file = beside(redirects::FILE);
+            config.redirects.put_before(redirects::parse(&file, &text));
         }
         if let Some(text) = read_if_there(&base.join(custom_headers::FILE))? {
-            config
-                .headers
-                .put_before(custom_headers::parse(custom_headers::FILE, &text));
+            let file = beside(custom_headers::FILE);
+            config.headers.put_before(custom_headers::parse(&file, &text));
         }
         let target_name = global.target.clone().unwrap_or_else(|| config.publish.target.clone());
         let Some(target) = config.targets.get(&target_name).cloned() else {
@@ -74,6 +74,12 @@ impl Workplace {
             target_name,
             target,
         })
+    }
+
+    /// Returns the files that the configuration is read from, whether or not they exist.
+    pub fn settings(&self) -> Vec<PathBuf> {
+        let beside = [redirects::FILE, custom_headers::FILE].map(|name| self.base.join(name));
+        [self.file.clone()].into_iter().chain(beside).collect()
     }
 
     /// Returns the path of the site manifest. `None` if it is the one in the current folder.
@@ -158,6 +164,11 @@ impl Workplace {
             .or_else(|| variable("CI_COMMIT_SHA"))
             .or_else(|| head(&self.base))
     }
+}
+
+/// The name in findings of a file next to the site manifest, which differs from that of every file of the export.
+fn beside(name: &str) -> String {
+    format!("./{name}")
 }
 
 /// Reads a text file; `None` if there is none.

@@ -29,7 +29,8 @@ pub(super) fn rule(section: &Section<'_>) -> Option<RedirectRule> {
     if section.has("status") && status.is_none() {
         return None;
     }
-    let status = status.unwrap_or(DEFAULT_STATUS);
+    // The default of this file is its own, so there is nothing to doubt.
+    let status = Some(status.unwrap_or(DEFAULT_STATUS));
     match RedirectRule::new(section.place(), &from?, &to?, status) {
         Ok(rule) => Some(rule),
         Err(reason) => {

@@ -110,6 +110,12 @@ impl SitePath {
     }
 }
 
+impl From<SitePath> for String {
+    fn from(path: SitePath) -> Self {
+        path.0.as_ref().to_owned()
+    }
+}
+
 /// Checks one segment of a path.
 ///
 /// # Errors

@@ -1,12 +1,13 @@
-//! Addresses that visitors can open now and that a new site does not answer, and redirects for them. Pure.
+//! Addresses that visitors can open now, or could open before, and that a new site does not answer, and redirects for
+//! them. Pure.
 //!
 //! An address counts as answered if the new site has a file or a redirect for it. A redirect of the release that leads to
 //! nothing is left to the check `redirects`; a pattern is followed here, because that check can't know the addresses
 //! that it is for. This module must not read pages: [`super::similar`] compares them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::check::is_reached_by_links;
+use super::check::{Known, is_reached_by_links};
 use crate::config::Level;
 use crate::model::manifest::{ChangeKind, Changes, Site, is_page};
 use crate::model::path::SitePath;
@@ -48,19 +49,30 @@ pub struct NewSite<'a> {
     pub site: &'a Site,
 }
 
-/// An address that visitors can open now, and that would be a 404.
+/// A release that was live before the live one, compared with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormerRelease {
+    /// The release that replaced it, if one did.
+    pub known: Known,
+    /// What the live release changes.
+    pub changes: Changes,
+}
+
+/// An address that visitors can open now, or could open before, and that would be a 404.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gone {
     /// The address, percent-encoded, with the base path.
     pub address: String,
-    /// What visitors get now.
+    /// What visitors get now, or got before.
     pub former: Former,
+    /// Set if it is a 404 already: since which release, if one took it away.
+    pub known: Option<Known>,
 }
 
-/// What visitors get at an address now.
+/// What visitors get at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Former {
-    /// The page at this path of the live release.
+    /// The page at this path of the release.
     Page(SitePath),
     /// A redirect.
     Redirect(Redirect),
@@ -78,7 +90,7 @@ pub struct Candidate {
 /// The pages of the new site to compare with those that are gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Candidates {
-    /// Pages that the live release does not have, and then those that are named like one that is gone.
+    /// Pages that a release before did not have, and then those that are named like one that is gone.
     pub likely: Vec<Candidate>,
     /// Some other pages, which show what all pages have in common.
     pub others: Vec<SitePath>,
@@ -116,7 +128,7 @@ impl Suggestion {
             file: FILE.to_owned(),
             line: 1,
         };
-        let status = Status::from_code(&self.status.to_string()).unwrap_or(DEFAULT_STATUS);
+        let status = Status::from_code(&self.status.to_string());
         let has_name = decoded(&self.from).is_some_and(|from| redirect::path_of(bare(&from)).is_some());
         let rule = RedirectRule::new(place, &self.from, &self.to, status);
         has_name && rule.is_ok_and(|rule| !rule.is_pattern() && rule.answer(bare(&self.from)).is_some())
@@ -124,10 +136,20 @@ impl Suggestion {
 }
 
 impl NewSite<'_> {
-    /// The addresses that these changes take away from visitors, sorted. Only pages and redirects count: visitors have
-    /// no bookmarks of other files.
+    /// The addresses that these changes take away from visitors, and those that the live release took away from visitors
+    /// of `former` releases, sorted. Only pages and redirects count: visitors have no bookmarks of other files.
     #[must_use]
-    pub fn gone(self, changes: &Changes) -> Vec<Gone> {
+    pub fn gone(self, changes: &Changes, former: &[FormerRelease]) -> Vec<Gone> {
+        let former = former.iter().map(|former| (&former.changes, Some(&former.known)));
+        let all = std::iter::once((changes, None)).chain(former);
+        let mut gone: Vec<Gone> = all.flat_map(|(changes, known)| self.gone_by(changes, known)).collect();
+        // The sort is stable, so what visitors can open now comes first, and then the newest release.
+        gone.sort_by(|a, b| bare(&a.address).cmp(bare(&b.address)));
+        gone.dedup_by(|a, b| bare(&a.address) == bare(&b.address));
+        gone
+    }
+
+    fn gone_by(self, changes: &Changes, known: Option<&Known>) -> Vec<Gone> {
         let removed = changes
             .list
             .iter()
@@ -141,6 +163,7 @@ impl NewSite<'_> {
             Some(Gone {
                 address: file_address::preferred(self.rules, path, &|other| other == path).filter(|_| !is_pooled)?,
                 former: Former::Page(change.path.clone()),
+                known: known.cloned(),
             })
         });
         let redirects = changes.redirects.iter().filter_map(|redirect| {
@@ -152,12 +175,11 @@ impl NewSite<'_> {
             (redirect.change == ChangeKind::Removed).then_some(Gone {
                 address,
                 former: Former::Redirect(former),
+                known: known.cloned(),
             })
         });
         let mut gone: Vec<Gone> = pages.chain(redirects).collect();
         gone.retain(|gone| !self.is_answered(&gone.address));
-        gone.sort_by(|a, b| bare(&a.address).cmp(bare(&b.address)));
-        gone.dedup_by(|a, b| bare(&a.address) == bare(&b.address));
         gone
     }
 
@@ -195,7 +217,7 @@ impl NewSite<'_> {
     /// The pages to compare with those that are gone. Only new pages, pages of the same name and a few others, so that
     /// this costs what changed.
     #[must_use]
-    pub fn candidates(self, changes: &Changes, gone: &[Gone]) -> Candidates {
+    pub fn candidates(self, changes: &Changes, former: &[FormerRelease], gone: &[Gone]) -> Candidates {
         let candidate = |path: &SitePath| {
             Some(Candidate {
                 address: self.address(path)?,
@@ -203,9 +225,15 @@ impl NewSite<'_> {
             })
         };
         let is_shown = |path: &SitePath| is_page(path) && is_reached_by_links(path.as_str());
-        let added = changes.list.iter().filter(|change| change.change == ChangeKind::Added);
-        let added = added.map(|change| &change.path).filter(|path| is_shown(path));
-        let likely: Vec<Candidate> = added.filter_map(candidate).collect();
+        let all = std::iter::once(changes).chain(former.iter().map(|former| &former.changes));
+        let added = all
+            .flat_map(|changes| &changes.list)
+            .filter(|change| change.change == ChangeKind::Added);
+        let added = added.map(|change| &change.path);
+        // What an earlier publish added may be gone again.
+        let added = added.filter(|path| is_shown(path) && self.site.file(path).is_some());
+        let added: BTreeSet<&SitePath> = added.collect();
+        let likely: Vec<Candidate> = added.into_iter().filter_map(candidate).collect();
         let is_added: HashSet<&SitePath> = likely.iter().map(|page| &page.path).collect();
         let names = gone.iter().filter_map(|gone| match &gone.former {
             Former::Page(path) => Some(page_name(path)),
@@ -318,7 +346,7 @@ mod tests {
     }
 
     fn gone(rules: &Rules, live: &Site, new: &Site) -> Vec<String> {
-        let gone = NewSite { rules, site: new }.gone(&changes(live, new));
+        let gone = NewSite { rules, site: new }.gone(&changes(live, new), &[]);
         gone.into_iter().map(|gone| gone.address).collect()
     }
 
@@ -378,6 +406,49 @@ mod tests {
     }
 
     #[test]
+    fn what_former_releases_had_is_gone_since_the_newest_of_them() {
+        let live = site(&["index.html", "a.html", "between/d.html", "kept.html"], &[]);
+        let releases = [
+            site(&["index.html", "a.html", "b/index.html", "back.html"], &[]),
+            site(&["index.html", "a.html", "b.html", "c.html"], &[("/x", "/a")]),
+        ];
+        let new = site(&["index.html", "back.html", "kept.html", "new/d.html"], &[]);
+        let known = [2, 1].map(|number| Known::Since(crate::model::release::ReleaseId::new(number, "aa")));
+        let former: Vec<FormerRelease> = std::iter::zip(&releases, known.clone())
+            .map(|(release, known)| FormerRelease {
+                known,
+                changes: changes(release, &live),
+            })
+            .collect();
+        let rules = rules("", PageForm::Flat, "");
+        let new = NewSite {
+            rules: &rules,
+            site: &new,
+        };
+        let changes = changes(&live, new.site);
+        let gone = new.gone(&changes, &former);
+        let found: Vec<_> = gone
+            .iter()
+            .map(|gone| (gone.address.as_str(), gone.known.clone()))
+            .collect();
+        let [first, second] = known.map(Some);
+        assert_eq!(
+            found,
+            [
+                ("/a", None),
+                ("/b/", first),
+                ("/between/d", None),
+                ("/c", second.clone()),
+                ("/x", second)
+            ]
+        );
+        // A page that came and went is no new address.
+        let candidates = new.candidates(&changes, &former, &gone).likely;
+        let candidates: Vec<&str> = candidates.iter().map(|page| page.address.as_str()).collect();
+        assert_eq!(candidates, ["/back", "/kept", "/new/d"]);
+    }
+
+    #[test]
     fn candidates_are_new_pages_and_pages_of_the_same_name() {
         let live = site(&["v1/usage.html", "v2/usage.html", "b.html", "c.html"], &[]);
         let new = site(&["v2/usage.html", "b.html", "new.html", "404.html", "new.txt"], &[]);
@@ -387,7 +458,7 @@ mod tests {
             site: &new,
         };
         let changes = changes(&live, new.site);
-        let found = new.candidates(&changes, &new.gone(&changes));
+        let found = new.candidates(&changes, &[], &new.gone(&changes, &[]));
         let likely: Vec<&str> = found.likely.iter().map(|page| page.address.as_str()).collect();
         assert_eq!(likely, ["/new", "/v2/usage"]);
         let others: Vec<&str> = found.others.iter().map(SitePath::as_str).collect();
@@ -406,7 +477,7 @@ mod tests {
             rules: &rules,
             site: &new,
         };
-        let gone = new.gone(&changes(&live, new.site));
+        let gone = new.gone(&changes(&live, new.site), &[]);
         let likely = ["/a", "/:b"].map(|from| (from.to_owned(), ("/d".to_owned(), 90)));
         let suggestions = new.suggestions(&gone, &HashMap::from(likely));
         let lines: Vec<String> = suggestions.iter().flatten().map(Suggestion::line).collect();

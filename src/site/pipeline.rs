@@ -55,17 +55,29 @@ pub struct Memory {
     scan: Option<Arc<Scan>>,
 }
 
-/// Result of inspecting an export, which need not be publishable.
+/// Result of inspecting an export, which need not be publishable. `--json` prints it, so fields may be added but must
+/// never be renamed.
+#[derive(serde::Serialize)]
 pub struct Inspected {
     /// All problems, whatever their severity.
     pub problems: Vec<Problem>,
     /// Files whose URLs stay as they are, all or some, because the files can't be read exactly, and why. If a file
     /// keeps the build ID from being replaced, that file and the reason are included.
-    pub unread: Vec<(SitePath, String)>,
+    pub unread: Vec<Unread>,
     /// How many strings in payloads name a file of the site although their use is unknown.
     pub unclassified: u64,
     /// How requests to the site are answered.
+    #[serde(skip)]
     pub rules: Rules,
+}
+
+/// A file of the export that stays unchanged, at least in part, as in [`Inspected`].
+#[derive(serde::Serialize)]
+pub struct Unread {
+    /// The file.
+    pub path: SitePath,
+    /// Why it can't be read exactly.
+    pub reason: String,
 }
 
 /// The facts about an export, the problems that the checks found in them, and what follows from both.
@@ -184,13 +196,19 @@ impl<'a> LocalSite<'a> {
         } = self.find_problems(&scan.assets, &Export::new(self.export), cache.as_ref())?;
         let unread = scan.assets.iter().zip(&survey.facts).flat_map(|(asset, facts)| {
             let reasons = facts.unclear.iter().chain(&facts.odd);
-            reasons.map(|reason| (asset.path.clone(), reason.to_string()))
+            reasons.map(|reason| Unread {
+                path: asset.path.clone(),
+                reason: reason.to_string(),
+            })
         });
-        let mut unread: Vec<(SitePath, String)> = unread.collect();
+        let mut unread: Vec<Unread> = unread.collect();
         if self.config.next.stable_build_id
             && let Some((path, reason)) = fingerprint::obstacle(&scan.assets, &survey)
         {
-            unread.push((path.clone(), format!("the build id stays in every file: {reason}")));
+            unread.push(Unread {
+                path: path.clone(),
+                reason: format!("the build id stays in every file: {reason}"),
+            });
         }
         let unclassified = survey.facts.iter().map(|facts| u64::from(facts.unclassified)).sum();
         self.learn(&scan, cache, survey, &[]);
@@ -211,9 +229,10 @@ impl<'a> LocalSite<'a> {
         let source = Export::new(self.export);
         let client = survey::find_client(&scan.assets, &source)?;
         let paths = published(&scan.assets).map(|asset| asset.path.as_str());
+        let (moved, own) = settings::read(self.config, &scan.assets, &source)?;
         Ok(Rules {
-            redirects: Redirects::new(settings::redirects(self.config, &scan.assets, &source)?.rules),
-            headers: CustomHeaders::new(settings::headers(self.config, &scan.assets, &source)?.rules),
+            redirects: Redirects::new(moved.rules),
+            headers: CustomHeaders::new(own.rules),
             ..rules(self.config, client, paths)
         })
     }
@@ -270,8 +289,7 @@ impl<'a> LocalSite<'a> {
             copies: &config.fingerprint.prefix,
         };
         let mut problems = check::check(material, &config.check.levels);
-        let moved = settings::redirects(config, assets, source)?;
-        let own = settings::headers(config, assets, source)?;
+        let (moved, own) = settings::read(config, assets, source)?;
         let paths: Vec<&str> = published(assets).map(|asset| asset.path.as_str()).collect();
         let rules = Rules {
             redirects: Redirects::new(moved.rules),
@@ -283,7 +301,7 @@ impl<'a> LocalSite<'a> {
         problems.extend(check::redirects::problems(&moved.bad, &table, &addresses, level));
         let level = config.check.levels.of(check::headers::NAME);
         problems.extend(check::headers::problems(&own.bad, level));
-        problems.retain(|problem| !allowed.is_match(problem.path.as_str()));
+        problems.retain(|problem| !allowed.is_match(&problem.path));
         problems.sort();
         Ok(Checked {
             survey,

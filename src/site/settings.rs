@@ -22,38 +22,24 @@ pub fn is_setting(path: &SitePath) -> bool {
     FILES.contains(&path.as_str())
 }
 
-/// Reads the redirects of the export, and adds those of the configuration, which apply after them.
+/// Reads the redirects and the header rules of the export, and adds those of the configuration, which apply after them.
 ///
 /// # Errors
-/// [`SourceError`] if the file of the export can't be read.
-pub fn redirects(
+/// [`SourceError`] if a file of the export can't be read.
+pub fn read(
     config: &SiteConfig,
     assets: &[Asset],
     source: &dyn Source,
-) -> Result<RuleLines<RedirectRule>, SourceError> {
-    read(redirects::FILE, redirects::parse, &config.redirects, assets, source)
-}
-
-/// Reads the header rules of the export, and adds those of the configuration, which apply after them.
-///
-/// # Errors
-/// [`SourceError`] if the file of the export can't be read.
-pub fn headers(
-    config: &SiteConfig,
-    assets: &[Asset],
-    source: &dyn Source,
-) -> Result<RuleLines<HeaderRule>, SourceError> {
-    read(
-        custom_headers::FILE,
-        custom_headers::parse,
-        &config.headers,
-        assets,
-        source,
-    )
+) -> Result<(RuleLines<RedirectRule>, RuleLines<HeaderRule>), SourceError> {
+    let (redirects, headers) = (&config.redirects, &config.headers);
+    Ok((
+        read_one(redirects::FILE, redirects::parse, redirects, assets, source)?,
+        read_one(custom_headers::FILE, custom_headers::parse, headers, assets, source)?,
+    ))
 }
 
 /// Reads one of the files with `parse`. A file that is not read at all is one bad line.
-fn read<R: Clone>(
+fn read_one<R: Clone>(
     file: &str,
     parse: impl Fn(&str, &str) -> (Vec<R>, Vec<BadLine>),
     configured: &RuleLines<R>,

@@ -1,4 +1,4 @@
-//! Reads pages of the live release that the new site does not have, to find out where they moved.
+//! Reads pages of the live release, or of one before it, that the new site does not have, to find out where they moved.
 //!
 //! This costs what changed: only pages that are gone are read from the host, and only new ones and a few others from the
 //! export. Pages beyond the [`Limits`] are left out, and so is one that is not what its digest says. This module must
@@ -21,6 +21,7 @@ use crate::site::moved::{Former, Gone, NewSite, Suggestion};
 use crate::site::similar::{self, Features, Page};
 use crate::site::source::{Source, SourceError};
 use crate::store::Error;
+use crate::store::former_releases::FormerReleases;
 use crate::store::open;
 use crate::store::session::Session;
 
@@ -56,15 +57,19 @@ const BATCH: Limits = Limits {
     bytes: 16 << 20,
 };
 
-/// The pages of the live release at the paths that a publish changes.
+/// The pages that visitors can open now, or could open before, at the paths that a publish changes.
 #[derive(Clone, Copy)]
 pub struct FormerPages<'a> {
     /// The connection to the host.
     pub session: &'a Session,
     /// Where the content of the new site comes from.
     pub source: &'a Arc<dyn Source>,
-    /// The files of the live release, by path.
+    /// What a publish changes.
+    pub changes: &'a Changes,
+    /// The files of the live release at the paths that change.
     pub files: &'a HashMap<SitePath, Option<File>>,
+    /// Releases before the live one.
+    pub former: &'a FormerReleases,
     /// The most that is read.
     pub limits: Limits,
 }
@@ -74,12 +79,7 @@ impl FormerPages<'_> {
     ///
     /// # Errors
     /// [`Error`] if the connection is lost, or if a file of the export changed.
-    pub async fn suggestions(
-        self,
-        new: NewSite<'_>,
-        changes: &Changes,
-        gone: &[Gone],
-    ) -> Result<Vec<Option<Suggestion>>, Error> {
+    pub async fn suggestions(self, new: NewSite<'_>, gone: &[Gone]) -> Result<Vec<Option<Suggestion>>, Error> {
         let pages = gone.iter().filter_map(|gone| match &gone.former {
             Former::Page(path) => Some((gone.address.clone(), path.clone())),
             Former::Redirect(_) => None,
@@ -91,7 +91,7 @@ impl FormerPages<'_> {
         }
         let mut likely = HashMap::new();
         if !old.is_empty() {
-            let candidates = new.candidates(changes, gone);
+            let candidates = new.candidates(self.changes, &self.former.releases, gone);
             let named = candidates.likely.into_iter().map(|page| (page.address, page.path));
             let all = named.chain(candidates.others.into_iter().map(|path| (String::new(), path)));
             let read = self.read_new(new.site, all.collect()).await?;
@@ -117,8 +117,9 @@ impl FormerPages<'_> {
     ///
     /// # Errors
     /// [`Error`] if the connection is lost, or if a file of the export changed.
-    pub async fn gone_anchors(self, new: NewSite<'_>, changes: &Changes) -> Result<(Vec<GoneAnchor>, usize), Error> {
-        let changed = changes
+    pub async fn gone_anchors(self, new: NewSite<'_>) -> Result<(Vec<GoneAnchor>, usize), Error> {
+        let changed = self
+            .changes
             .list
             .iter()
             .filter(|change| change.change == ChangeKind::Changed);
@@ -139,9 +140,12 @@ impl FormerPages<'_> {
         Ok((gone, all - compared))
     }
 
-    /// Reads pages of the live release.
+    /// Reads pages from the host.
     async fn read_live(self, pages: Vec<(String, SitePath)>) -> Result<Vec<(String, Prose)>, Error> {
-        let file = |path: &SitePath| self.files.get(path).and_then(Option::as_ref);
+        let file = |path: &SitePath| {
+            let live = self.files.get(path).and_then(Option::as_ref);
+            live.or_else(|| self.former.pages.get(path)?.as_ref())
+        };
         let wanted = within(self.limits, pages, |path| Some(file(path)?.size));
         let mut read = Vec::new();
         let mut rest = wanted.as_slice();

@@ -70,9 +70,12 @@ impl Actions {
         for severity in [Severity::Error, Severity::Warning] {
             let of_it = problems.iter().filter(|problem| problem.severity == severity);
             for problem in of_it.take(SHOWN) {
-                let source = source_of(problem.path.as_str(), &|path| workplace.base.join(path).is_file());
+                let source = source_of(&problem.path, &|path| workplace.base.join(path).is_file());
+                // A line of a page of the export is none of its source.
+                let is_itself = source.as_ref().is_some_and(|source| source.ends_with(&problem.path));
+                let line = problem.line.filter(|_| is_itself);
                 let file = source.map_or_else(|| workplace.file.clone(), |source| workplace.base.join(source));
-                screen::command(&annotation(problem, &self.below_workspace(&file)));
+                screen::command(&annotation(problem, &self.below_workspace(&file), line));
             }
         }
     }
@@ -168,6 +171,14 @@ fn mark(kind: &str, text: &str) {
 
 /// Finds the source of a page where Next.js expects it: `app/docs/page.mdx` or `pages/docs.mdx` for `docs.html`.
 fn source_of(path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<String> {
+    if path.starts_with("./") {
+        return Some(path.to_owned());
+    }
+    // Next.js copies the files of this folder as they are.
+    let public = format!("public/{path}");
+    if !path.is_empty() && is_file(&public) {
+        return Some(public);
+    }
     let stem = path.strip_suffix(".html")?;
     let page = stem.strip_suffix("/index").unwrap_or(stem);
     let page = if page == "index" {
@@ -187,11 +198,12 @@ fn source_of(path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<String> {
 }
 
 /// Formats a finding as a command for the runner.
-fn annotation(problem: &Problem, file: &str) -> String {
+fn annotation(problem: &Problem, file: &str, line: Option<u32>) -> String {
     let (kind, file, title) = (problem.severity.name(), property(file), property(problem.check));
-    // The line number refers to the file of the export.
+    let line = line.map_or_else(String::new, |line| format!("line={line},"));
+    // The line number in the text refers to the file of the export.
     let text = format!("{}: {}: {}", problems::place(problem), problem.message, problem.hint);
-    format!("::{kind} file={file},title={title}::{}", data(&text))
+    format!("::{kind} file={file},{line}title={title}::{}", data(&text))
 }
 
 /// Escapes the text after the second `::` of a command.
@@ -206,13 +218,12 @@ fn property(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use syntax_publish::model::path::SitePath;
 
     use super::*;
 
     fn problem(path: &str, line: Option<u32>, message: &str) -> Problem {
         Problem {
-            path: SitePath::new(path).unwrap(),
+            path: path.to_owned(),
             line,
             severity: Severity::Error,
             check: "links",
@@ -228,13 +239,18 @@ mod tests {
     fn finding_is_one_command_of_the_runner() {
         let found = problem("a.html", Some(3), "no page /b");
         assert_eq!(
-            annotation(&found, "app/a/page.mdx"),
+            annotation(&found, "app/a/page.mdx", None),
             "::error file=app/a/page.mdx,title=links::a.html:3: no page /b: fix it"
         );
         let found = problem("a.html", None, "x");
         assert_eq!(
-            annotation(&found, "site-manifest.toml"),
+            annotation(&found, "site-manifest.toml", None),
             "::error file=site-manifest.toml,title=links::a.html: x: fix it"
+        );
+        let found = problem("./_redirects", Some(3), "x");
+        assert_eq!(
+            annotation(&found, "docs/_redirects", found.line),
+            "::error file=docs/_redirects,line=3,title=links::./_redirects:3: x: fix it"
         );
     }
 
@@ -242,7 +258,7 @@ mod tests {
     fn no_name_or_text_ends_a_command_or_begins_another() {
         let found = problem("a.html", Some(1), "100% of it\r\n::set-env name=PATH::/tmp");
         assert_eq!(
-            annotation(&found, "out/a,b:c%\n::error::x.html"),
+            annotation(&found, "out/a,b:c%\n::error::x.html", None),
             "::error file=out/a%2Cb%3Ac%25%0A%3A%3Aerror%3A%3Ax.html,title=links::a.html:1: 100%25 of it%0D%0A::set-env name=PATH::/tmp: fix it"
         );
     }
@@ -257,6 +273,9 @@ mod tests {
             (&["content/index.mdx"], "index.html", Some("content/index.mdx")),
             (&["app/docs/[slug]/page.tsx"], "docs/a.html", None),
             (&["app/a/page.tsx"], "a.js", None),
+            (&["public/_redirects"], "_redirects", Some("public/_redirects")),
+            (&["public/_redirects"], "./_redirects", Some("./_redirects")),
+            (&["public/_redirects"], "", None),
         ] {
             assert_eq!(source_of(page, &there(files)).as_deref(), source, "{page}");
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use syntax_publish::config::KnownFindings;
+use syntax_publish::config::{KnownFindings, Level};
 use syntax_publish::live::visitor;
 use syntax_publish::model::encoding::Recipe;
 use syntax_publish::model::path::{SitePath, printable};
@@ -16,6 +16,7 @@ use syntax_publish::site::check::moved;
 use syntax_publish::site::moved::MovedCheck;
 use syntax_publish::site::pipeline::{self, Prepared};
 use syntax_publish::site::plain_folder;
+use syntax_publish::store::former_releases::{FormerReleases, Window};
 use syntax_publish::store::open::StoreState;
 use syntax_publish::store::plan::{self, HostFacts, Plan};
 use syntax_publish::store::publish::{self, Judged, ToJudge};
@@ -51,6 +52,23 @@ pub(super) struct Compared {
     /// What the target answered.
     pub(super) facts: HostFacts,
     pub(super) plan: Plan,
+}
+
+impl Compared {
+    /// Reads the releases that were live before, within the window of `skew`.
+    pub(super) async fn former_releases(
+        &mut self,
+        workplace: &Workplace,
+        session: &Session,
+    ) -> Result<FormerReleases, Error> {
+        // Nothing may be made to read the host's clock from. It is not behind the time when the live release went live.
+        let here = jiff::Timestamp::now().as_second();
+        let window = Window {
+            now: here.max(self.store_state.since.unwrap_or(here)),
+            skew: workplace.config.publish.skew,
+        };
+        FormerReleases::read(session, &mut self.facts, &self.prepared.site, window).await
+    }
 }
 
 impl Planned {
@@ -99,12 +117,18 @@ impl Run {
     /// Returns what a publish would change, by comparison with the current state of the target.
     pub(super) async fn planned(&self, what: &str, allow_removals: bool) -> Result<Planned, Failure> {
         let (workplace, session) = self.open(what)?;
+        let mut compared = self.compare(workplace, session).await?;
+        let moved = moved_check(workplace, &compared.prepared);
+        let earlier = match moved.level {
+            Level::Off => FormerReleases::default(),
+            _ => compared.former_releases(workplace, session).await?,
+        };
         let Compared {
             mut prepared,
             store_state,
             facts,
             plan,
-        } = self.compare(workplace, session).await?;
+        } = compared;
         let mut notes = Vec::new();
         if let Some(hold) = &store_state.hold {
             let (since, who, reason) = (report::when(hold.since), printable(&hold.who), printable(&hold.reason));
@@ -112,7 +136,6 @@ impl Run {
         }
         notes.extend(looks::rules_of_vhost(&prepared.rules, &again(&self.global, "nginx")));
         let found = std::mem::take(&mut prepared.problems);
-        let moved = moved_check(workplace, &prepared);
         let mut refusals = publish::Refusals::new(&workplace.config, found, moved)?;
         if allow_removals {
             refusals.max_removed = None;
@@ -123,6 +146,7 @@ impl Run {
             plan: &plan,
             former: &plan::former_files(&plan.changes, &facts),
             live: &facts.live_findings(),
+            earlier: &earlier,
         };
         let Judged { problems, refused } = publish::check_refusals(session, to_judge, &refusals).await?;
         let wanted = plan.wanted.iter();
@@ -195,18 +219,12 @@ impl Run {
             known::mark(&mut found.problems, &live);
         }
         let ok = found.problems.iter().all(|problem| problem.severity != Severity::Error);
-        let unread = found.unread.iter().map(|(path, reason)| json::Unread {
-            path: path.to_string(),
-            reason: reason.clone(),
-        });
-        let value = json::Check {
-            ok,
-            problems: found.problems.clone(),
-            unread: unread.collect(),
-            unclassified: found.unclassified,
-        };
+        let value = json::Check { ok, found: &found };
         if let Some(actions) = &self.actions {
             actions.checked(&found.problems, workplace);
+        }
+        if let Some(text) = problems::without_status(&found.rules.redirects) {
+            self.screen.note(&text);
         }
         let text = || problems::inspected(&found, self.screen.verbose);
         self.screen.result(&value, text)?;

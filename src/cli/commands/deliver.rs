@@ -217,7 +217,7 @@ impl Run {
             Some(_) => 0,
             None => self.say_what_was_found(&report, &published.release, value.error.as_ref()),
         };
-        self.tell_of_vhost(&value, &prepared.rules);
+        self.tell_of_vhost(&value, rules);
         self.tell_of_publish(&published, &told, &failed).await;
         // Pruning comes last, because all that was reported so far is true whatever happens to it.
         self.note_reported();

@@ -284,25 +284,29 @@ impl Run {
     fn warn_of(&self, problems: &[Problem]) {
         let warn = |text: &str| self.progress.say("warning", text);
         let check = again(&self.global, "check");
-        let is_news = |problem: &&Problem| problem.known.is_none() && problem.severity == Severity::Warning;
-        let news: Vec<&Problem> = problems.iter().filter(is_news).collect();
+        // `check` does not know what is live or was, so it does not list these.
+        let is_moved = |problem: &Problem| problem.check == moved::NAME;
+        let is_news = |problem: &&Problem| {
+            (problem.known.is_none() || is_moved(problem)) && problem.severity == Severity::Warning
+        };
+        let mut news: Vec<&Problem> = problems.iter().filter(is_news).collect();
+        news.sort_by_key(|problem| problem.known.is_some());
         for problem in news.iter().take(SHOWN_WARNINGS) {
             warn(&problems::line(problem));
         }
-        if let Some(known) = problems::known(problems) {
+        if let Some(known) = problems::known(problems.iter().filter(|problem| !is_moved(problem))) {
             warn(&format!("{known} (`{check}` lists them)"));
         }
         let (moved, others): (Vec<_>, Vec<_>) = news
             .into_iter()
             .skip(SHOWN_WARNINGS)
-            .partition(|problem| problem.check == moved::NAME);
+            .partition(|problem| is_moved(problem));
         if !others.is_empty() {
             warn(&format!("and {} more: `{check}` lists them all", others.len()));
         }
         if !moved.is_empty() {
-            // `check` does not know what is live.
             let (more, suggest) = (moved.len(), again(&self.global, "redirects suggest"));
-            warn(&format!("and {more} more that would be a 404: see `{suggest}`"));
+            warn(&format!("and {more} more without an answer: see `{suggest}`"));
         }
     }
 }

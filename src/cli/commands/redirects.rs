@@ -1,4 +1,4 @@
-//! `redirects suggest`: redirects for pages that moved. Compares the live release with the export; a target is never
+//! `redirects suggest`: redirects for pages that moved. Compares the live release and those before with the export; a target is never
 //! changed, and of this machine only the file of redirects next to the site manifest, with `--write`.
 
 use std::collections::HashSet;
@@ -9,6 +9,7 @@ use std::path::Path;
 use syntax_publish::rules::redirects::{FILE, parse};
 use syntax_publish::site::moved::{NewSite, Suggestion};
 use syntax_publish::store::former_pages::{FormerPages, Limits};
+use syntax_publish::store::former_releases::FormerReleases;
 use syntax_publish::store::plan;
 
 use super::Run;
@@ -23,9 +24,15 @@ const NAMED: usize = 10;
 impl Run {
     pub(super) async fn suggest_redirects(&self, options: Redirects) -> Result<u8, Failure> {
         let (workplace, session) = self.open("redirects")?;
+        let mut compared = self.compare(workplace, session).await?;
+        let former = if options.anchors {
+            FormerReleases::default()
+        } else {
+            compared.former_releases(workplace, session).await?
+        };
         let Compared {
             prepared, facts, plan, ..
-        } = self.compare(workplace, session).await?;
+        } = compared;
         let new = NewSite {
             rules: &prepared.rules,
             site: &prepared.site,
@@ -34,11 +41,13 @@ impl Run {
         let pages = FormerPages {
             session,
             source: &prepared.source,
+            changes: &plan.changes,
             files: &files,
+            former: &former,
             limits: Limits::COMMAND,
         };
         if options.anchors {
-            let (gone, unread) = pages.gone_anchors(new, &plan.changes).await?;
+            let (gone, unread) = pages.gone_anchors(new).await?;
             self.finish();
             if unread > 0 {
                 let unread = count(unread as u64, "changed page");
@@ -53,8 +62,8 @@ impl Run {
             })?;
             return Ok(0);
         }
-        let gone = new.gone(&plan.changes);
-        let suggestions = pages.suggestions(new, &plan.changes, &gone).await?;
+        let gone = new.gone(&plan.changes, &former.releases);
+        let suggestions = pages.suggestions(new, &gone).await?;
         self.finish();
         let without = gone.iter().zip(&suggestions).filter(|(_, found)| found.is_none());
         let without: Vec<&str> = without.map(|(gone, _)| gone.address.as_str()).collect();
@@ -92,7 +101,7 @@ fn left_out(addresses: &[&str]) -> String {
         1 => "1 address".to_owned(),
         more => format!("{more} addresses"),
     };
-    format!("no likely new page for {count} that would be a 404: {named}{more}")
+    format!("no likely new page for {count} without an answer: {named}{more}")
 }
 
 /// Appends those lines whose addresses the file does not have, and returns them.
@@ -164,6 +173,6 @@ mod tests {
             "{}",
             left_out(&addresses)
         );
-        assert!(left_out(&addresses[..1]).ends_with("404: /0"));
+        assert!(left_out(&addresses[..1]).ends_with("answer: /0"));
     }
 }

@@ -62,6 +62,8 @@ const TRIES: u32 = 50;
 pub struct Options {
     /// The site manifest.
     pub config: SiteConfig,
+    /// The files that the site manifest is read from: itself, and the files of rules next to it.
+    pub settings: Vec<PathBuf>,
     /// The folder of the site manifest, where the build runs.
     pub folder: PathBuf,
     /// The folder of the export.
@@ -152,6 +154,9 @@ pub enum WatchEvent {
 pub trait Listener: Observer {
     /// Handles an event.
     fn happened(&self, happening: WatchEvent);
+
+    /// Reads the site manifest again. `None` if it can't be used, which is reported.
+    fn read_settings(&self) -> Option<SiteConfig>;
 }
 
 /// Watches until the future is dropped. A notification of `asked` runs the build or, if there is none, looks at the
@@ -167,6 +172,7 @@ pub async fn watch(
 ) -> Result<(), WatchError> {
     let export = vec![options.export.clone()];
     let (export, export_changed) = Changes::of(export, |_| false, options.manner)?;
+    let (settings, settings_changed) = Changes::of(options.settings.clone(), |_| false, options.manner)?;
     let (sources, sources_changed) = if options.command.is_empty() {
         (None, None)
     } else {
@@ -180,6 +186,8 @@ pub async fn watch(
         kept: Arc::default(),
         memory: Memory::default(),
         export,
+        settings,
+        is_reread: false,
         sources,
         build: None,
         due: Some(Instant::now()),
@@ -193,7 +201,12 @@ pub async fn watch(
         is_asked: false,
         tries: 0,
     };
-    watching.run(export_changed, sources_changed, &asked).await;
+    let changed = AllChanged {
+        export: export_changed,
+        settings: settings_changed,
+        sources: sources_changed,
+    };
+    watching.run(changed, &asked).await;
     Ok(())
 }
 
@@ -245,6 +258,13 @@ struct Doubt {
     is_built: bool,
 }
 
+/// Where changes are told.
+struct AllChanged {
+    export: Changed,
+    settings: Changed,
+    sources: Option<Changed>,
+}
+
 struct Watching {
     options: Arc<Options>,
     preview: Arc<Preview>,
@@ -252,6 +272,9 @@ struct Watching {
     kept: Arc<ByteCache>,
     memory: Memory,
     export: Changes,
+    settings: Changes,
+    /// Whether the site manifest is to be read again before the next look.
+    is_reread: bool,
     sources: Option<Changes>,
     build: Option<Build>,
     /// The time of the next look at the export, and the time of the first change that delayed it.
@@ -274,7 +297,12 @@ struct Watching {
 }
 
 impl Watching {
-    async fn run(&mut self, mut export: Changed, mut sources: Option<Changed>, asked: &Notify) {
+    async fn run(&mut self, changed: AllChanged, asked: &Notify) {
+        let AllChanged {
+            mut export,
+            mut settings,
+            mut sources,
+        } = changed;
         if sources.is_some() {
             self.building_due = Some(Instant::now());
         }
@@ -285,6 +313,10 @@ impl Watching {
             // others.
             tokio::select! {
                 Some(()) = export.recv() => self.export_changed(),
+                Some(()) = settings.recv() => {
+                    self.is_reread = true;
+                    self.due = Some(put_off(&mut self.since, Instant::now()));
+                }
                 () = asked.notified() => self.asked(),
                 Some(()) = next(&mut sources) => {
                     self.building_due = Some(put_off(&mut self.building_since, Instant::now()));
@@ -376,6 +408,11 @@ impl Watching {
         // resets the flag for this.
         self.places.and(self.export.places());
         Self::followed(&self.listener, self.export.follow());
+        if self.is_reread && !self.read_settings() {
+            // As with an export that can't be prepared, the previous site stays until the next change.
+            (self.places, self.whole_due) = (Where::Anywhere, None);
+            return;
+        }
         let began = Instant::now();
         let changed = match &self.places {
             Where::At(paths) => Some(paths.iter().cloned().collect()),
@@ -419,6 +456,25 @@ impl Watching {
                 self.listener.happened(WatchEvent::Failed { error });
             }
         }
+    }
+
+    /// Reads the site manifest again. Returns whether it can be used.
+    fn read_settings(&mut self) -> bool {
+        Self::followed(&self.listener, self.settings.follow());
+        let read = self.listener.read_settings();
+        self.is_reread = read.is_none();
+        let Some(config) = read else {
+            // The next site shows that the trouble is over, even if it is the same as before.
+            self.is_asked = true;
+            return false;
+        };
+        if self.options.config != config {
+            Arc::make_mut(&mut self.options).config = config;
+            // What is remembered of the export may depend on the site manifest.
+            self.memory = Memory::default();
+            self.places = Where::Anywhere;
+        }
+        true
     }
 
     /// Serves a prepared site, unless it is the same as the served one.

@@ -40,24 +40,27 @@ pub struct RedirectRule {
     pub place: Place,
     /// The address as it is written.
     pub written: String,
+    /// Whether its line says which status it has.
+    pub has_status: bool,
     from: Pattern,
     to: Target,
     status: Status,
 }
 
 impl RedirectRule {
-    /// Reads a rule.
+    /// Reads a rule. One without a status has [`DEFAULT_STATUS`].
     ///
     /// # Errors
     /// What is wrong with it, as a sentence without a subject.
-    pub fn new(place: Place, from: &str, to: &str, status: Status) -> Result<Self, String> {
+    pub fn new(place: Place, from: &str, to: &str, status: Option<Status>) -> Result<Self, String> {
         let pattern = Pattern::parse(from)?;
         let rule = Self {
             place,
             written: from.to_owned(),
             to: Target::parse(to, &pattern.names())?,
             from: pattern,
-            status,
+            has_status: status.is_some(),
+            status: status.unwrap_or(DEFAULT_STATUS),
         };
         // Whatever a visitor can send is as harmless as this text.
         rule.redirect(&|_| "x")

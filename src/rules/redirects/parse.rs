@@ -4,7 +4,7 @@ use super::RedirectRule;
 use crate::model::redirect::Status;
 use crate::rules::lines::{BadLine, Place, lines};
 
-/// The status of a line that has none: Netlify's default. Cloudflare Pages has 302.
+/// The status of a rule that has none: Netlify's default. Cloudflare Pages has 302, so `check` names such lines.
 pub const DEFAULT_STATUS: Status = Status::MovedPermanently;
 
 /// Reads a file of redirects: the rules in their order, and the lines that can't be followed.
@@ -49,7 +49,7 @@ fn rule(from: &str, rest: &[&str], place: Place) -> Result<RedirectRule, String>
             "has the condition `{name}`, and redirects here are the same for every visitor"
         ));
     }
-    RedirectRule::new(place, from, to, code.map_or(Ok(DEFAULT_STATUS), status)?)
+    RedirectRule::new(place, from, to, code.map(status).transpose()?)
 }
 
 /// Reads a status.

@@ -79,7 +79,7 @@ mod tests {
         ]);
         let found: Vec<_> = find(export.material())
             .into_iter()
-            .map(|finding| (finding.path.to_string(), finding.severity))
+            .map(|finding| (finding.path.clone(), finding.severity))
             .collect();
         let expected = [
             ("a.png", None),

@@ -16,8 +16,9 @@ use crate::site::survey::{Facts, FileKind, Hit, Survey};
 /// A problem of the export. `--json` prints it, so fields may be added but must never be renamed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Problem {
-    /// The file or folder; the top folder if the problem is about the complete export.
-    pub path: SitePath,
+    /// The file or folder of the export; empty if the problem is about the complete export. A file next to the site
+    /// manifest begins with `./`, which no path of the export does.
+    pub path: String,
     /// The line of the problem, from 1, if it is about one line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
@@ -115,7 +116,7 @@ impl<'a> Material<'a> {
 /// A finding of a check, before the level of the check is applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RawFinding {
-    pub(super) path: SitePath,
+    pub(super) path: String,
     pub(super) line: Option<u32>,
     /// Its severity, if that does not follow from the level of the check.
     pub(super) severity: Option<Severity>,
@@ -127,9 +128,9 @@ pub(super) struct RawFinding {
 
 impl RawFinding {
     /// Creates a finding about a complete file or folder.
-    pub(super) fn new(path: SitePath, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(super) fn new(path: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
-            path,
+            path: path.into(),
             line: None,
             severity: None,
             message: message.into(),
@@ -141,8 +142,7 @@ impl RawFinding {
 
     /// Creates a finding about a line of a file of rules.
     pub(super) fn of_line(place: &Place, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        let path = SitePath::new(&place.file).unwrap_or_default();
-        Self::new(path, message, hint).at(place.line)
+        Self::new(&place.file, message, hint).at(place.line)
     }
 
     /// Makes the finding an error that is never known, if the check reports errors: a line that is not followed was

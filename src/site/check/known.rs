@@ -55,7 +55,7 @@ impl Problem {
         let fault = key(self.check, None, self.fault.as_ref().unwrap_or(&self.message));
         match self.fault {
             Some(_) => (fault, fault),
-            None => (key(self.check, Some(self.path.as_str()), &self.message), fault),
+            None => (key(self.check, Some(&self.path), &self.message), fault),
         }
     }
 }
@@ -245,7 +245,7 @@ impl FindingsBaseline {
             .filter(|problem| !problem.always)
             .map(|problem| KnownFinding {
                 check: problem.check.to_owned(),
-                path: problem.fault.is_none().then(|| problem.path.to_string()),
+                path: problem.fault.is_none().then(|| problem.path.clone()),
                 message: problem.fault.as_ref().unwrap_or(&problem.message).clone(),
             });
         let mut findings: Vec<KnownFinding> = entries.collect();
@@ -258,11 +258,10 @@ impl FindingsBaseline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::path::SitePath;
 
     fn problem(path: &str, message: &str) -> Problem {
         Problem {
-            path: SitePath::new(path).unwrap(),
+            path: path.to_owned(),
             line: Some(7),
             severity: Severity::Error,
             check: "links",

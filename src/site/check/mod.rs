@@ -92,7 +92,7 @@ pub fn check(material: Material<'_>, levels: &Levels) -> Vec<Problem> {
         let problems = findings
             .into_iter()
             .filter_map(move |finding| finding.problem(check, level));
-        problems.filter(|problem| !material.allowed.is_match(problem.path.as_str()))
+        problems.filter(|problem| !material.allowed.is_match(&problem.path))
     });
     let mut problems: Vec<Problem> = found.collect();
     for problem in &mut problems {

@@ -8,6 +8,7 @@ use super::finding::{Problem, RawFinding};
 use crate::config::Level;
 use crate::rules::lines::BadLine;
 use crate::rules::redirects::{MOST, Remark, Table};
+use crate::site::similar::last;
 
 /// The check's name in the site manifest.
 pub const NAME: &str = "redirects";
@@ -76,11 +77,8 @@ fn words(remark: &Remark, addresses: &[String]) -> (bool, String, String) {
 
 /// The address of the site that ends like another one: usually the page was only moved.
 fn nearest<'a>(target: &str, addresses: &'a [String]) -> Option<&'a String> {
-    let last = |address: &str| address.trim_end_matches('/').rsplit('/').next().map(str::to_owned);
-    let wanted = last(target).filter(|name| !name.is_empty())?;
-    let mut alike = addresses
-        .iter()
-        .filter(|address| last(address).as_ref() == Some(&wanted));
+    let wanted = Some(last(target)).filter(|name| !name.is_empty())?;
+    let mut alike = addresses.iter().filter(|address| last(address) == wanted);
     let first = alike.next()?;
     alike.next().is_none().then_some(first)
 }

@@ -114,7 +114,7 @@ mod tests {
             .into_iter()
             .map(|finding| {
                 (
-                    finding.path.to_string(),
+                    finding.path.clone(),
                     finding.hint.split(',').next().unwrap_or("").to_owned(),
                 )
             })

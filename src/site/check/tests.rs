@@ -128,7 +128,7 @@ pub(super) fn found(find: fn(Material<'_>) -> Vec<RawFinding>, paths: &[&str]) -
     for finding in &findings {
         assert!(!finding.message.is_empty() && !finding.hint.is_empty());
     }
-    findings.iter().map(|finding| finding.path.to_string()).collect()
+    findings.iter().map(|finding| finding.path.clone()).collect()
 }
 
 const EXPORT: &[&str] = &[
@@ -165,7 +165,7 @@ fn levels_decide_whether_a_finding_stops_a_publish() {
 fn problems_are_sorted_by_path() {
     let export = Export::of_paths(&["Z/a", "b/a", "B/a", "z/a"]);
     let problems = check(export.material(), &Levels::default());
-    let paths: Vec<_> = problems.iter().map(|p| p.path.to_string()).collect();
+    let paths: Vec<_> = problems.iter().map(|p| p.path.clone()).collect();
     assert!(paths.is_sorted(), "{paths:?}");
     assert!(paths.len() >= 4, "{paths:?}");
 }

@@ -40,7 +40,7 @@ mod tests {
         ]);
         let found: Vec<_> = find(export.material())
             .into_iter()
-            .map(|finding| (finding.path.to_string(), finding.line, finding.severity))
+            .map(|finding| (finding.path.clone(), finding.line, finding.severity))
             .collect();
         assert_eq!(
             found,

@@ -305,7 +305,7 @@ fn pairs_in_common(a: &str, b: &str) -> u8 {
 }
 
 /// The last segment of an address.
-fn last(address: &str) -> &str {
+pub(super) fn last(address: &str) -> &str {
     address.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
 }
 

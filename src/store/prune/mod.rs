@@ -6,12 +6,9 @@
 //! children, so that a tree that exists is always complete. Prune must never follow a symlink when it deletes, and must
 //! never delete what it could not read first.
 
-mod records;
-
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
 
-use self::records::Records;
 use crate::host::{Kind, Op, Time};
 use crate::model::cache::pooled;
 use crate::model::channel::ChannelName;
@@ -29,6 +26,7 @@ use crate::store::flight::Flight;
 use crate::store::open;
 use crate::store::plan::HostFacts;
 use crate::store::publish::leave;
+use crate::store::records::Records;
 use crate::store::refusal::{all_done, done_or_gone};
 use crate::store::releases::{files_below, list_folders};
 use crate::store::rollback::next_generation;
@@ -192,7 +190,7 @@ impl Dead {
 async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, Error> {
     let store_state = open::read_state(session).await?;
     let there = open::releases(session).await?;
-    let records = Records::read(session).await?;
+    let records = Records::read(session, usize::MAX).await?;
     let (expired, channels): (Vec<_>, Vec<_>) = channels::links(session)
         .await?
         .into_iter()

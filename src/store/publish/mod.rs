@@ -31,6 +31,7 @@ use crate::site::check::known::Findings;
 use crate::site::source::Source;
 use crate::store::Error;
 use crate::store::attempt_error::AttemptError;
+use crate::store::former_releases::FormerReleases;
 use crate::store::open::{self, StoreSnapshot, StoreState};
 use crate::store::pending_purges::Delivery;
 use crate::store::plan::{self, Plan};
@@ -407,6 +408,8 @@ impl Publish<'_> {
             plan: &plan,
             former: &former,
             live: &live,
+            // `plan` reads them: that costs round trips, and they never stop a publish.
+            earlier: &FormerReleases::default(),
         };
         let judged = check_refusals(self.session, to_judge, &self.options.refusals).await?;
         if let Some(refused) = judged.refused {

@@ -21,6 +21,7 @@ use crate::site::source::Source;
 use crate::store::Error;
 use crate::store::attempt_error::AttemptError;
 use crate::store::former_pages::{FormerPages, Limits};
+use crate::store::former_releases::FormerReleases;
 use crate::store::open::{self, StoreState};
 use crate::store::plan::{HostFacts, Plan};
 use crate::store::session::Session;
@@ -116,6 +117,8 @@ pub struct ToJudge<'a> {
     pub former: &'a FormerFiles,
     /// The findings of the live release.
     pub live: &'a Reference,
+    /// Releases before the live one, if they were read.
+    pub earlier: &'a FormerReleases,
 }
 
 /// Judges a plan.
@@ -136,7 +139,7 @@ pub async fn check_refusals(session: &Session, judged: ToJudge<'_>, refusals: &R
         let removed = removed.map(|change| &change.path);
         let is_left = site.folders.keys().any(|folder| folder.as_str() == ".well-known");
         let lost = check::well_known::problem(removed, is_left, refusals.well_known);
-        problems.extend(lost.filter(|problem| !refusals.allowed.is_match(problem.path.as_str())));
+        problems.extend(lost.filter(|problem| !refusals.allowed.is_match(&problem.path)));
     }
     problems.extend(moved(session, judged, refusals).await?);
     let is_wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
@@ -150,13 +153,13 @@ pub async fn check_refusals(session: &Session, judged: ToJudge<'_>, refusals: &R
     Ok(Judged { problems, refused })
 }
 
-/// The problems for addresses that would become 404s, each with its likely new address.
+/// The problems for addresses that are or would become 404s, each with its likely new address.
 async fn moved(session: &Session, judged: ToJudge<'_>, refusals: &Refusals) -> Result<Vec<Problem>, Error> {
     let Some(check) = refusals.moved.as_ref().filter(|check| check.level != Level::Off) else {
         return Ok(Vec::new());
     };
     let (new, changes) = (check.of(judged.site), &judged.plan.changes);
-    let mut gone = new.gone(changes);
+    let mut gone = new.gone(changes, &judged.earlier.releases);
     gone.retain(|gone| match &gone.former {
         Former::Page(path) => !refusals.allowed.is_match(path.as_str()),
         Former::Redirect(_) => true,
@@ -164,10 +167,12 @@ async fn moved(session: &Session, judged: ToJudge<'_>, refusals: &Refusals) -> R
     let pages = FormerPages {
         session,
         source: judged.source,
+        changes,
         files: judged.former,
+        former: judged.earlier,
         limits: Limits::FINDINGS,
     };
-    let suggestions = pages.suggestions(new, changes, &gone).await?;
+    let suggestions = pages.suggestions(new, &gone).await?;
     Ok(check::moved::problems(&gone, &suggestions, check.level))
 }
 

@@ -249,12 +249,14 @@ fn reference_has_every_exit_code_and_every_error_code() {
 }
 
 /// Values of the library that `--json` prints as they are, and the files that define them.
-const PRINTED: [(&str, &str); 8] = [
+const PRINTED: [(&str, &str); 10] = [
     ("live/doctor/finding.rs", "DoctorCheck"),
     ("model/manifest/mod.rs", "Change"),
     ("site/anchors.rs", "GoneAnchor"),
     ("site/check/finding.rs", "Problem"),
     ("site/moved.rs", "Suggestion"),
+    ("site/pipeline.rs", "Inspected"),
+    ("site/pipeline.rs", "Unread"),
     ("site/plain_folder.rs", "Built"),
     ("store/prune/mod.rs", "Pruned"),
     ("store/signing/mod.rs", "Signature"),
@@ -262,7 +264,7 @@ const PRINTED: [(&str, &str); 8] = [
 
 /// The names that the fields of a struct have in JSON.
 fn json_fields(structure: &str) -> BTreeSet<String> {
-    let skipped = Regex::new(r"#\[serde\(skip\)\]\s+pub").expect("a pattern");
+    let skipped = Regex::new(r"#\[serde\((?:skip|flatten)\)\]\s+pub").expect("a pattern");
     let renamed = Regex::new(r#"#\[serde\(rename = "([a-z_]+)"\)\]\s+pub [a-z_]+:"#).expect("a pattern");
     let structure = skipped.replace_all(structure, "");
     let structure = renamed.replace_all(&structure, "pub $1:");

@@ -163,18 +163,17 @@ fn lines_that_were_written_are_followed_and_never_written_twice() {
         written
     );
 
+    let gone = ["/docs/gone-a", "/docs/gone-b", "/docs/gone-c"];
     let published = project.run(&["publish", "--json"]).expect_code(0).json();
-    assert_eq!(
-        found(&published["problems"]),
-        ["/docs/gone-a", "/docs/gone-b", "/docs/gone-c"]
-    );
+    assert_eq!(found(&published["problems"]), gone);
     let planned = project.run(&["plan", "--json"]).expect_code(0).json();
-    assert_eq!(found(&planned["problems"]), [""; 0]);
+    assert_eq!(found(&planned["problems"]), gone);
 
     // A redirect that visitors follow counts like a page.
     fs::remove_file(project.dir.join("_redirects")).expect("the file");
     let planned = project.run(&["plan", "--json"]).expect_code(0).json();
     let mut expected: Vec<String> = moved().into_keys().chain(["/elsewhere".to_owned()]).collect();
+    expected.extend(gone.map(str::to_owned));
     expected.sort();
     assert_eq!(found(&planned["problems"]), expected);
     let again = suggest(&project, &["--json"]).json();
@@ -239,4 +238,205 @@ fn headings_that_are_gone_from_a_page_are_listed_with_the_nearest_one() {
     project
         .run(&["redirects", "suggest", "--anchors", "--write"])
         .expect_code(2);
+}
+
+/// The findings of `moved` of a plan: the message, the severity and since which release each is known.
+fn known(planned: &Value) -> Vec<(String, String, String)> {
+    let problems = planned["problems"].as_array().into_iter().flatten();
+    let moved = problems.filter(|problem| problem["check"] == "moved");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    moved
+        .map(|found| (text(&found["message"]), text(&found["severity"]), text(&found["since"])))
+        .collect()
+}
+
+#[test]
+fn what_an_earlier_publish_took_away_is_found_and_suggested_as_long_as_visitors_may_remember_it() {
+    let project = project("moved = \"error\"");
+    let manifest = fs::read_to_string(project.dir.join("site-manifest.toml")).expect("the site manifest");
+    let first = project.run(&["status", "--json"]).expect_code(0).json();
+    let expected = suggest(&project, &["--json"]).json();
+    assert_eq!(expected.as_array().map(Vec::len), Some(21));
+    project.write_manifest(&manifest.replace("moved = \"error\"", "moved = \"off\""));
+    let moved_in = project.run(&["publish", "--json"]).expect_code(0).json();
+    project.write_manifest(&manifest);
+
+    // The live release is the export, and then another one is between them.
+    page(&project, "a", "a", &text("a", 0..61));
+    for publishes in [false, true] {
+        if publishes {
+            // A publish does not look for what it does not make worse.
+            let published = project.run(&["publish", "--json"]).expect_code(0).json();
+            assert_eq!(known(&published), []);
+        }
+        assert_eq!(suggest(&project, &["--json"]).json(), expected);
+        let planned = project.run(&["plan", "--json"]).expect_code(0).json();
+        let found = known(&planned);
+        assert_eq!(found.len(), 24, "{planned}");
+        let since = moved_in["release"].as_str().expect("a release");
+        for (message, severity, release) in found {
+            assert!(
+                message.ends_with(&format!("could be opened before release {since}, and is a 404 now")),
+                "{message}"
+            );
+            assert_eq!((severity.as_str(), release.as_str()), ("warning", since));
+        }
+    }
+    let planned = project.run(&["plan"]).expect_code(0);
+    assert!(
+        planned.stderr.contains("/docs/gone-a could be opened before release") && !planned.stderr.contains("known"),
+        "{planned}"
+    );
+
+    let unchanged = project.run(&["publish", "--json"]).expect_code(0).json();
+    assert_eq!(unchanged["round_trips"], 1);
+
+    // The next page that goes is an error, and the others still are none.
+    remove(&project, "b");
+    let refused = project.run(&["plan", "--json"]).expect_code(3).json();
+    let errors = known(&refused)
+        .into_iter()
+        .filter(|(_, severity, _)| severity == "error");
+    let errors: Vec<String> = errors.map(|(message, ..)| message).collect();
+    assert_eq!(errors, ["/b can be opened now, and would be a 404"]);
+    page(&project, "b", "b", &text("b", 0..60));
+
+    let with = |skew: &str| {
+        let text = manifest.replace("[publish]\n", &format!("[publish]\nskew = \"{skew}\"\n"));
+        project.write_manifest(&text);
+        known(&project.run(&["plan", "--json"]).expect_code(0).json()).len()
+    };
+    assert_eq!((with("0"), with("1d")), (0, 24));
+    project.write_manifest(&manifest);
+
+    // The same is suggested if the old pages are live again.
+    let first = first["release"].as_str().expect("a release");
+    project.run(&["rollback", "--to", first]).expect_code(0);
+    assert_eq!(suggest(&project, &["--json"]).json(), expected);
+    suggest(&project, &["--write", "--quiet"]);
+    project.write_manifest(&manifest.replace("moved = \"error\"", "allow = [\"docs/gone-*\"]"));
+    let planned = project.run(&["plan", "--json"]).expect_code(0).json();
+    assert_eq!(known(&planned), []);
+}
+
+#[test]
+fn a_page_whose_release_was_pruned_is_named_without_a_suggestion() {
+    let project = Project::new();
+    let manifest = "[publish]\nkeep = 1\n[check]\nnext = \"off\"\n[encode]\nbrotli = false\ngzip = 1\n";
+    project.write_manifest(manifest);
+    for name in ["index", "404", "old"] {
+        page(&project, name, name, &text(name, 0..60));
+    }
+    project.run(&["publish"]).expect_code(0);
+    remove(&project, "old");
+    page(&project, "new", "old", &text("old", 0..61));
+    let since = project.run(&["publish", "--json"]).expect_code(0).json()["release"].clone();
+    assert_eq!(suggest(&project, &["--json"]).json()[0]["to"], "/new");
+    page(&project, "index", "index", "another text");
+    project.run(&["publish"]).expect_code(0);
+    project.run(&["prune"]).expect_code(0);
+    let listed = project.run(&["releases", "--json"]).expect_code(0).json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(2), "{listed}");
+    let planned = project.run(&["plan", "--json"]).expect_code(0).json();
+    let releases: Vec<String> = known(&planned).into_iter().map(|(.., since)| since).collect();
+    assert_eq!(releases, [since.as_str().expect("a release")]);
+    let suggested = suggest(&project, &["--json"]);
+    assert!(
+        suggested.stderr.contains("for 1 address without an answer: /old"),
+        "{suggested}"
+    );
+    assert_eq!(suggested.json(), json!([]));
+}
+
+#[test]
+fn a_page_of_a_release_that_was_rolled_back_counts_too() {
+    let project = Project::new();
+    project.write_manifest("[check]\nnext = \"off\"\n[encode]\nbrotli = false\ngzip = 1\n");
+    for name in ["index", "404"] {
+        page(&project, name, name, &text(name, 0..60));
+    }
+    project.run(&["publish"]).expect_code(0);
+    page(&project, "new", "New", &text("new", 0..60));
+    project.write("_redirects", "/x /new 302\n");
+    project.run(&["publish"]).expect_code(0);
+    project.run(&["rollback"]).expect_code(0);
+    remove(&project, "new");
+    page(&project, "docs/new", "New", &text("new", 0..60));
+    fs::remove_file(project.dir.join("_redirects")).expect("the file");
+    let planned = project.run(&["plan", "--json"]).expect_code(0).json();
+    let messages: Vec<String> = known(&planned).into_iter().map(|(message, ..)| message).collect();
+    assert_eq!(
+        messages,
+        [
+            "/new could be opened before a rollback, and is a 404 now",
+            "/x led to /new before a rollback, and is a 404 now"
+        ]
+    );
+    assert_eq!(
+        suggest(&project, &["--json"]).json(),
+        json!([
+            {"from": "/new", "to": "/docs/new", "score": 100, "status": 301},
+            {"from": "/x", "to": "/docs/new", "score": 100, "status": 302}
+        ])
+    );
+}
+
+#[test]
+fn findings_tell_the_file_of_the_export_from_the_one_next_to_the_site_manifest() {
+    let project = Project::new();
+    project.write_manifest("[check]\nnext = \"off\"\n");
+    page(&project, "index", "Home", "text");
+    project.write("out/_redirects", "/a /b 200\n");
+    project.write("_redirects", "# moved\n/a /b 200\n");
+    project.write("_headers", "/*\n  ETag: a\n");
+    let checked = project.run(&["check", "--json"]).expect_code(3).json();
+    let problems = checked["problems"].as_array().expect("a list").iter();
+    let rules = problems.filter(|problem| problem["check"] != "not-found");
+    let places: Vec<String> = rules
+        .map(|problem| format!("{}:{}", problem["path"], problem["line"]))
+        .collect();
+    assert_eq!(places, ["\"./_headers\":2", "\"./_redirects\":2", "\"_redirects\":1"]);
+    let lines = project.run(&["check"]).expect_code(3).stdout;
+    assert!(
+        lines.contains("\n./_redirects\n") && lines.contains("\n_redirects\n"),
+        "{lines}"
+    );
+
+    // An annotation is at the file and its line, also where the site manifest lies elsewhere.
+    project.write("public/_redirects", "/a /b 200\n");
+    let workspace = project.dir.display().to_string();
+    let env = [("GITHUB_ACTIONS", "true"), ("GITHUB_WORKSPACE", workspace.as_str())];
+    let annotated = project.run_env(&["check"], &env).expect_code(3).stderr;
+    for place in [
+        "file=_redirects,line=2,title=redirects::./_redirects:2: ",
+        "file=_headers,line=2,title=headers::./_headers:2: ",
+        "file=public/_redirects,line=1,title=redirects::_redirects:1: ",
+    ] {
+        assert!(annotated.contains(place), "{place}: {annotated}");
+    }
+}
+
+#[test]
+fn lines_without_a_status_are_noted_once_and_stop_nothing() {
+    let project = Project::new();
+    project.write_manifest("[check]\nnext = \"off\"\n[[redirects]]\nfrom = \"/c\"\nto = \"/a\"\n");
+    for name in ["index", "404", "a"] {
+        page(&project, name, name, "text");
+    }
+    project.write("out/_redirects", "/b /a 302\n/d/* /a\n");
+    project.write("_redirects", "# here\n/e /a # moved\n/f /a 301\n");
+    let checked = project.run(&["check"]).expect_code(0);
+    assert_eq!(checked.stdout, "no problems found\n");
+    let note = "note: 2 redirects without a status, first _redirects:2: taken as 301 (permanent)";
+    assert_eq!(checked.stderr.matches("without a status").count(), 1, "{checked}");
+    assert!(checked.stderr.contains(note), "{checked}");
+    assert_eq!(
+        project.run(&["check", "--json"]).expect_code(0).json()["problems"],
+        json!([])
+    );
+
+    project.write("out/_redirects", "/b /a 302\n/d/* /a 302\n");
+    project.write("_redirects", "/e /a 301\n");
+    let checked = project.run(&["check"]).expect_code(0);
+    assert!(!checked.stderr.contains("without a status"), "{checked}");
 }

@@ -79,6 +79,7 @@ fn watched(workplace: &Workplace, options: Watch) -> Result<watch::Options, Fail
     let paths: Result<Vec<_>, Failure> = of_site.paths.iter().map(|path| workplace.path(path)).collect();
     Ok(watch::Options {
         config: workplace.config.clone(),
+        settings: workplace.settings().into_iter().map(absolute).collect(),
         folder: workplace.base.clone(),
         export: absolute(workplace.export()?),
         cache: site::cache(),

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use syntax_publish::config::SiteConfig;
 use syntax_publish::model::event::{Event, Observer};
 use syntax_publish::model::path::printable;
 use syntax_publish::model::severity::Severity;
@@ -19,6 +20,7 @@ use crate::cli::format::{count, seconds, shown};
 use crate::cli::json::{FailedBody, Watched};
 use crate::cli::progress::{self, Progress};
 use crate::cli::screen::{self, Screen};
+use crate::cli::site::Workplace;
 use crate::cli::status::{Obstacle, PreviewStatus, brief};
 use crate::cli::{hints, problems};
 
@@ -114,6 +116,18 @@ impl Listener for WatchOutput {
             WatchEvent::BuildFailed { error } => {
                 let message = format!("can't run the build: {error}");
                 self.build_failed(Duration::ZERO, message, "see `command` in [watch]");
+            }
+        }
+    }
+
+    fn read_settings(&self) -> Option<SiteConfig> {
+        let read = self.progress.aside(|| Workplace::open(&self.global, &self.screen));
+        match read {
+            Ok(workplace) => Some(workplace.config),
+            Err(failure) => {
+                self.progress.finish();
+                self.failed(&failure);
+                None
             }
         }
     }

@@ -315,3 +315,40 @@ pub fn lives(pid: u32) -> bool {
     let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
     state.is_some_and(|state| state != 'Z')
 }
+
+#[test]
+fn the_site_manifest_and_the_files_of_rules_next_to_it_are_read_again() {
+    for args in [&[][..], &["--poll"]] {
+        let project = project();
+        let (watch, server) = preview(&project, args);
+        assert_eq!(get(server, "/old").status, 404);
+        project.write("_redirects", "/old /docs/a\n");
+        wait_until("a redirect", || {
+            get(server, "/old").header("location") == Some("/docs/a")
+        });
+        // As editors save.
+        project.write("_redirects.swp", "/old /docs/b\n");
+        fs::rename(project.dir.join("_redirects.swp"), project.dir.join("_redirects")).unwrap();
+        wait_until("another target", || {
+            get(server, "/old").header("location") == Some("/docs/b")
+        });
+        project.write("_headers", "/docs/*\n  X-Robots-Tag: noindex\n");
+        wait_until("a header", || get(server, "/docs/a").header("x-robots-tag").is_some());
+
+        // One that can't be used changes nothing, whatever else changes, until it can be used again.
+        project.write_manifest("[[redirects]]\nfrom = \"/older\"\n");
+        wait_until("word of it", || seen(&watch, "failed"));
+        edit(&project.dir.join("out"), "docs/a.html", "A page about a.", "Edited.");
+        wait_until("word of it again", || events(&watch, "failed") > 1);
+        assert_eq!(get(server, "/old").header("location"), Some("/docs/b"));
+        project.write_manifest("[[redirects]]\nfrom = \"/older\"\nto = \"/docs/a\"\n");
+        wait_until("a redirect of the site manifest", || {
+            get(server, "/older").status == 301
+        });
+        assert!(text(server, "/docs/a").contains("Edited."));
+
+        fs::remove_file(project.dir.join("_redirects")).unwrap();
+        wait_until("no redirect", || get(server, "/old").status == 404);
+        watch.kill();
+    }
+}

@@ -24,7 +24,8 @@ pub(super) struct Records {
 }
 
 impl Records {
-    pub(super) async fn read(session: &Session) -> Result<Self, Error> {
+    /// Reads the records, and of the documents the newest.
+    pub(super) async fn read(session: &Session, most: usize) -> Result<Self, Error> {
         let found = list_folders(session, vec![layout::RELEASES.to_owned()]).await?;
         let mut paths = Vec::new();
         let (mut ids, mut left_ids) = (Vec::new(), Vec::new());
@@ -40,6 +41,8 @@ impl Records {
                 paths.push((path, id));
             }
         }
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        ids.truncate(most);
         let documents = open::documents(session, &ids).await?;
         let mut documents: HashMap<ReleaseId, ReleaseDocument> = ids
             .iter()
