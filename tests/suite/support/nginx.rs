@@ -1,5 +1,6 @@
 //! A real nginx for one test, in its own folder. Both are removed when the test ends.
 
+use std::env;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::chown;
@@ -186,16 +187,23 @@ http {{
     command
 }
 
-fn binary() -> &'static str {
+/// Another nginx than the machine's, which has all modules built in.
+const OTHER: &str = "SYNTAX_PUBLISH_NGINX";
+
+fn binary() -> PathBuf {
     // Debian installs it in a folder that is only in root's PATH.
-    if Path::new("/usr/sbin/nginx").exists() {
-        "/usr/sbin/nginx"
-    } else {
-        "nginx"
+    let of_debian = Path::new("/usr/sbin/nginx");
+    match env::var_os(OTHER) {
+        Some(other) => other.into(),
+        None if of_debian.exists() => of_debian.to_owned(),
+        None => "nginx".into(),
     }
 }
 
 fn modules() -> Vec<PathBuf> {
+    if env::var_os(OTHER).is_some() {
+        return Vec::new();
+    }
     ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules"]
         .map(|folder| Path::new(folder).join(BROTLI))
         .into()
