@@ -239,15 +239,19 @@ map $http_{header} {claimed} {{
         let mut text = format!(
             r#"
 # The entry of the release for the address of a moved page, and the answer that it leads to: status and Location. The
-# visitor's query is passed on unless the answer has one.
-map $uri {source} {{
-    default "/";
-    "~(?s)^(/.+?)/?\z" $1;
+# visitor's query is passed on unless the answer has one. `volatile`: an address may be looked up twice.
+map "{path} {sought}" {source} {{
+    default "/{END}";
+    "~^[^ ]* /\z" "/";
+    "~(?s)^[^ ]+ (/.+?)/?\z" $1;
 }}
 map $realpath_root {answer} {{
+    volatile;
     default "";
 {places}}}
 "#,
+            path = self.variable("path"),
+            sought = self.variable("sought"),
             source = self.variable("from"),
             answer = self.variable("answer"),
         );
