@@ -31,10 +31,11 @@ use crate::model::encoding::Coding;
 use crate::model::layout;
 use crate::model::media;
 use crate::model::redirect::{self, END};
+use crate::next::url::CLIENT;
 use crate::rules::address::{DISGUISES, HARMLESS};
 use crate::rules::languages::{self, TAG};
 use crate::rules::types::CHARSET;
-use crate::rules::{CODINGS, Rules, fingerprint, headers};
+use crate::rules::{CODINGS, Rules, fingerprint, headers, redirects};
 
 use self::answer::added;
 
@@ -261,9 +262,18 @@ map $realpath_root {answer} {{
         }
         let _ = writeln!(
             text,
-            "\n# Patterns of redirects, for addresses that no release can list.\nmap {} {} {{\n    default \"\";",
-            self.variable("path"),
-            self.variable("match"),
+            "\n# Patterns of redirects, for addresses that no release can list. None is for what Next.js's client asks for: the\n\
+             # parts of a page would lead elsewhere than the page. It loads the page then, and follows its redirect.\n\
+             map \"$arg_{parameter} {sought}\" {page} {{\n    \
+                 default \"\";\n    \
+                 \"~^ (?!{CLIENT})\" {path};\n\
+             }}\n\
+             map {page} {matched} {{\n    default \"\";",
+            parameter = redirects::OF_PAYLOADS,
+            sought = self.variable("sought"),
+            page = self.variable("page"),
+            path = self.variable("path"),
+            matched = self.variable("match"),
         );
         for rule in patterns {
             let (path, query, fragment) = rule.target_of_groups();
