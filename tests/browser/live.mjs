@@ -61,16 +61,16 @@ export async function load(browsers, { tab, url }) {
   });
 }
 
-// `order`: {tab}. Brings the links of such a tab into view, and waits until what Next.js prefetches is there.
+// `order`: {tab}. Brings the links of such a tab into view, and waits until Next.js has prefetched.
 export async function prefetch({ tab }) {
   const { page } = tabs.get(tab);
-  let flying = 0;
+  // Not every request that a page drops is told to have ended, so a while without news has to do.
+  let news = performance.now();
+  for (const what of ['request', 'requestfinished', 'requestfailed']) page.on(what, () => (news = performance.now()));
   const asked = page.waitForRequest(() => true);
-  page.on('request', () => (flying += 1));
-  for (const end of ['requestfinished', 'requestfailed']) page.on(end, () => (flying -= 1));
   await page.evaluate(() => window.__inView());
   await asked;
-  for (let quiet = 0; quiet < 5; quiet = flying > 0 ? 0 : quiet + 1) await new Promise((done) => setTimeout(done, 20));
+  while (performance.now() < news + 300) await new Promise((done) => setTimeout(done, 20));
   return null;
 }
 
