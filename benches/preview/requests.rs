@@ -10,11 +10,12 @@ use crate::support::nginx::Nginx;
 use crate::{copy, project, start};
 
 /// The requests: name, path and `Accept-Encoding`.
-const ASKED: [(&str, &str, &str); 4] = [
+const ASKED: [(&str, &str, &str); 5] = [
     ("a page, as it is", "/fees", "identity"),
     ("a page, brotli", "/fees", "br"),
     ("a page that is not there", "/nothing/here", "identity"),
-    ("a redirect", "/fees/", "identity"),
+    ("the other form of an address", "/fees/", "identity"),
+    ("a redirect of the release", "/old/fees", "identity"),
 ];
 
 pub fn measure(quick: bool) {
@@ -23,7 +24,10 @@ pub fn measure(quick: bool) {
         return;
     }
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/export");
-    let project = project(|out| copy(&fixture, out));
+    let project = project(|out| {
+        copy(&fixture, out);
+        std::fs::write(out.join("_redirects"), "/old/fees /fees 308\n").expect("a file of redirects");
+    });
     project.run(&["publish"]).expect_code(0);
     let docroot = project.dir.join("docroot");
     let nginx = Nginx::of(&project, &["--docroot", docroot.to_str().expect("a path")]);

@@ -20,6 +20,7 @@ mod flat;
 mod large;
 mod look;
 mod measure;
+mod moved;
 mod ours;
 mod peer;
 mod prune;
@@ -41,9 +42,9 @@ use measure::Table;
 use report::Report;
 use scenarios::{Bench, Extent};
 
-const SCENARIOS: [&str; 14] = [
+const SCENARIOS: [&str; 15] = [
     "check", "edit", "look", "verify", "scan", "cold", "memory", "rollback", "flat", "small", "large", "served",
-    "prune", "sizes",
+    "prune", "sizes", "moved",
 ];
 
 /// Programs without which nothing can be measured.
@@ -95,6 +96,7 @@ fn main() {
             "small" => small::small(extent, &mut table),
             "large" => large::large(extent, &mut table),
             "served" => served::served(extent, &mut table),
+            "moved" => moved::moved(extent, &mut table),
             "sizes" => sizes::sizes(&mut table),
             _ => prune::prune(extent, &mut table),
         }

@@ -120,6 +120,14 @@ pub fn moved(redirect: &Redirect) -> String {
     format!("{MOVED}/{}", redirect.spelling())
 }
 
+/// These paths, and all folders above them.
+pub fn with_parents<'p>(paths: impl IntoIterator<Item = &'p String>) -> impl Iterator<Item = &'p str> {
+    paths.into_iter().flat_map(|path| {
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        ends.map(|end| &path[..end])
+    })
+}
+
 /// The text of a redirect's symlink, from inside a tree.
 #[must_use]
 pub fn moved_link(redirect: &Redirect) -> String {

@@ -69,6 +69,16 @@ impl Address {
         &self.query
     }
 
+    /// The value of a query parameter as nginx finds it: the first of that name, in any case, not decoded.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&[u8]> {
+        self.query.split(|byte| *byte == b'&').find_map(|part| {
+            let (found, value) = part.split_at_checked(name.len())?;
+            let value = value.strip_prefix(b"=")?;
+            found.eq_ignore_ascii_case(name.as_bytes()).then_some(value)
+        })
+    }
+
     /// Appends the query of this address to another path.
     #[must_use]
     pub fn with_query(&self, path: &[u8]) -> Vec<u8> {

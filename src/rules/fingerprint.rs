@@ -5,6 +5,8 @@
 //! an address that the site's own code derives from such a URL (`/images/logo-dark.png?v=…`, `…&w=640`) still finds its
 //! file, and an address that was stored elsewhere keeps working.
 
+use super::Address;
+
 /// Number of hex digits in a fingerprint.
 pub const LENGTH: usize = 16;
 
@@ -52,14 +54,11 @@ pub fn original_of(copy: &str) -> Option<(String, &str)> {
     (copy_of("", &path, fingerprint)? == format!("/{copy}")).then_some((path, fingerprint))
 }
 
-/// The value of the query parameter as nginx finds it: the first of that name, in any case, not decoded.
+/// The fingerprint in an address.
 #[must_use]
-pub fn in_query(query: &[u8]) -> Option<&str> {
-    let value = query.split(|byte| *byte == b'&').find_map(|part| {
-        let (name, value) = part.split_at_checked(PARAMETER.len() + 1)?;
-        name.eq_ignore_ascii_case(b"v=").then_some(value)
-    })?;
-    std::str::from_utf8(value).ok().filter(|value| is_fingerprint(value))
+pub fn of_address(address: &Address) -> Option<&str> {
+    let value = std::str::from_utf8(address.parameter(PARAMETER)?).ok()?;
+    is_fingerprint(value).then_some(value)
 }
 
 fn is_fingerprint(text: &str) -> bool {
@@ -112,7 +111,10 @@ mod tests {
 
     #[test]
     fn a_query_is_read_as_nginx_reads_it() {
-        let read = |query: &str| in_query(query.as_bytes()).map(str::to_owned);
+        let read = |query: &str| {
+            let address = Address::parse(format!("/a.png?{query}").as_bytes()).unwrap();
+            of_address(&address).map(str::to_owned)
+        };
         for query in [
             "v=0123456789abcdef",
             "w=640&v=0123456789abcdef",

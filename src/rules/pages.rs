@@ -2,9 +2,10 @@
 //!
 //! Paths are those of the export with a leading slash; the base path is already removed.
 
-use super::{Address, PageForm, Rules, fingerprint, marker};
+use super::{Address, PageForm, Rules, fingerprint, marker, redirects};
 use crate::model::media;
 use crate::model::redirect::{self, Redirect};
+use crate::next::url::CLIENT;
 
 /// Which paths a rule is for. The first of the [`rules`] whose place contains the path decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +60,8 @@ pub enum Step {
     },
     /// Redirects to the front page of the visitor's language, if the site has front pages only by language.
     Language,
-    /// Redirects a moved page: by the entry that the release has for the address, or else by the first pattern.
+    /// Redirects a moved page: by the entry that the release has for the address, or else by the first pattern. Patterns
+    /// are for pages alone, not for what Next.js's client asks for.
     Redirect,
 }
 
@@ -286,7 +288,14 @@ pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &d
                 } else {
                     address.spelled()
                 };
-                let spelled = spelled.and_then(|spelled| std::str::from_utf8(spelled).ok());
+                // The parts of a page would lead elsewhere than the page. Next.js's client loads the page if it gets none.
+                let of_client = path.starts_with(CLIENT.as_bytes())
+                    || address
+                        .parameter(redirects::OF_PAYLOADS)
+                        .is_some_and(|value| !value.is_empty());
+                let spelled = spelled
+                    .filter(|_| !of_client)
+                    .and_then(|spelled| std::str::from_utf8(spelled).ok());
                 if let Some(redirect) = spelled.and_then(|spelled| rules.redirects.by_pattern(spelled)) {
                     return Outcome::Pattern(redirect);
                 }
@@ -356,7 +365,7 @@ fn is_dotted(path: &[u8]) -> bool {
 fn copy_of(path: &[u8], address: &Address, rules: &Rules) -> Option<Vec<u8>> {
     let path = std::str::from_utf8(path).ok()?.strip_prefix('/')?;
     let folder = rules.classes.copies().trim_end_matches('/');
-    let copy = fingerprint::copy_of(folder, path, fingerprint::in_query(address.query())?)?;
+    let copy = fingerprint::copy_of(folder, path, fingerprint::of_address(address)?)?;
     Some(format!("/{copy}").into_bytes())
 }
 

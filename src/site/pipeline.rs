@@ -274,12 +274,15 @@ impl<'a> LocalSite<'a> {
         let bytes = assets.iter().map(|asset| asset.size).sum();
         let items = Some(assets.len() as u64);
         let _running = Running::begin_measured(self.observer, Stage::Check, items, Some(bytes));
+        let (moved, own) = settings::read(config, assets, source)?;
+        let moved_addresses = Redirects::new(moved.rules.clone());
+        let elsewhere = Elsewhere::new(&config.check.elsewhere, moved_addresses).map_err(SiteError::patterns)?;
         let options = survey::Options {
             origin: config.site.url.as_ref().map(WebUrl::as_str),
             base_path: config.next.base_path.as_deref(),
             search: Some(&Searches::new(&config.check.levels, &forbidden)),
             cache,
-            elsewhere: Some(&Elsewhere::new(&config.check.elsewhere).map_err(SiteError::patterns)?),
+            elsewhere: Some(&elsewhere),
         };
         let survey = survey::survey(assets, source, &options, self.observer)?;
         let material = Material {
@@ -289,7 +292,6 @@ impl<'a> LocalSite<'a> {
             copies: &config.fingerprint.prefix,
         };
         let mut problems = check::check(material, &config.check.levels);
-        let (moved, own) = settings::read(config, assets, source)?;
         let paths: Vec<&str> = published(assets).map(|asset| asset.path.as_str()).collect();
         let rules = Rules {
             redirects: Redirects::new(moved.rules),

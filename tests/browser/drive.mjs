@@ -29,6 +29,8 @@ const orders = {
   close,
   // Tabs that no one touches while the preview changes.
   watch: (order) => live.watch(browsers, order),
+  load: (order) => live.load(browsers, order),
+  prefetch: live.prefetch,
   evaluate: live.evaluate,
   until: live.until,
   key: live.key,

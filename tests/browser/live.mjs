@@ -31,6 +31,49 @@ export async function watch(browsers, { tab, url }) {
   return null;
 }
 
+// Runs before a page's own scripts: no link is in view before `__inView` is called, so Next.js prefetches nothing.
+function nothingInView() {
+  const waiting = [];
+  window.IntersectionObserver = class {
+    constructor(call) {
+      this.call = call;
+    }
+    observe(target) {
+      waiting.push(() => this.call([{ target, isIntersecting: true, intersectionRatio: 1 }], this));
+    }
+    unobserve() {}
+    disconnect() {}
+  };
+  window.__inView = () => waiting.splice(0).forEach((call) => call());
+}
+
+// `order`: {tab, url}. Opens a tab of any server in which no link is in view, and waits until React has taken over.
+export async function load(browsers, { tab, url }) {
+  const context = await browsers.fresh(VIEW);
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  await page.addInitScript(nothingInView);
+  tabs.set(tab, { context, page, origins: new Set(), problems: [] });
+  await page.goto(url, { waitUntil: 'load' });
+  return until({
+    tab,
+    script: "Object.keys(document.querySelector('a')).some((key) => key.startsWith('__reactFiber$'))",
+  });
+}
+
+// `order`: {tab}. Brings the links of such a tab into view, and waits until Next.js has prefetched.
+export async function prefetch({ tab }) {
+  const { page } = tabs.get(tab);
+  // Not every request that a page drops is told to have ended, so a while without news has to do.
+  let news = performance.now();
+  for (const what of ['request', 'requestfinished', 'requestfailed']) page.on(what, () => (news = performance.now()));
+  const asked = page.waitForRequest(() => true);
+  await page.evaluate(() => window.__inView());
+  await asked;
+  while (performance.now() < news + 300) await new Promise((done) => setTimeout(done, 20));
+  return null;
+}
+
 // `order`: {tab, script}. Runs an expression in the page; its value.
 export async function evaluate({ tab, script }) {
   return (await tabs.get(tab).page.evaluate(script)) ?? null;

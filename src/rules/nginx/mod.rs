@@ -32,10 +32,11 @@ use crate::model::encoding::Coding;
 use crate::model::layout;
 use crate::model::media;
 use crate::model::redirect::{self, END};
+use crate::next::url::CLIENT;
 use crate::rules::address::{DISGUISES, HARMLESS};
 use crate::rules::languages::{self, TAG};
 use crate::rules::types::CHARSET;
-use crate::rules::{CODINGS, Rules, fingerprint, headers};
+use crate::rules::{CODINGS, Rules, fingerprint, headers, redirects};
 
 use self::answer::added;
 
@@ -241,15 +242,19 @@ map $http_{header} {claimed} {{
         let mut text = format!(
             r#"
 # The entry of the release for the address of a moved page, and the answer that it leads to: status and Location. The
-# visitor's query is passed on unless the answer has one.
-map $uri {source} {{
-    default "/";
-    "~(?s)^(/.+?)/?\z" $1;
+# visitor's query is passed on unless the answer has one. `volatile`: an address may be looked up twice.
+map "{path} {sought}" {source} {{
+    default "/{END}";
+    "~^[^ ]* /\z" "/";
+    "~(?s)^[^ ]+ (/.+?)/?\z" $1;
 }}
 map $realpath_root {answer} {{
+    volatile;
     default "";
 {places}}}
 "#,
+            path = self.variable("path"),
+            sought = self.variable("sought"),
             source = self.variable("from"),
             answer = self.variable("answer"),
         );
@@ -259,9 +264,18 @@ map $realpath_root {answer} {{
         }
         let _ = writeln!(
             text,
-            "\n# Patterns of redirects, for addresses that no release can list.\nmap {} {} {{\n    default \"\";",
-            self.variable("path"),
-            self.variable("match"),
+            "\n# Patterns of redirects, for addresses that no release can list. None is for what Next.js's client asks for: the\n\
+             # parts of a page would lead elsewhere than the page. It loads the page then, and follows its redirect.\n\
+             map \"$arg_{parameter} {sought}\" {page} {{\n    \
+                 default \"\";\n    \
+                 \"~^ (?!{CLIENT})\" {path};\n\
+             }}\n\
+             map {page} {matched} {{\n    default \"\";",
+            parameter = redirects::OF_PAYLOADS,
+            sought = self.variable("sought"),
+            page = self.variable("page"),
+            path = self.variable("path"),
+            matched = self.variable("match"),
         );
         for rule in patterns {
             let (path, query, fragment) = rule.target_of_groups();

@@ -22,8 +22,10 @@ impl Site<'_> {
         let mut text = format!(
             "absolute_redirect off;\n\
              error_page 404 {base}/{NOT_FOUND_PAGE};\n\
+             set {moved} \"\";\n\
              {without_prefix}{without_base}",
             base = self.base,
+            moved = self.variable("moved"),
             without_prefix = self.without_asset_prefix(),
             without_base = self.without_base(),
         );
@@ -37,41 +39,43 @@ impl Site<'_> {
     }
 
     /// The location of the redirects of moved pages: by the entry of the release, or else by the first pattern.
+    ///
+    /// nginx looks for the page and for its redirect one after the other, each by `current`. If `current` moves in
+    /// between, a page of the one release that is a redirect of the other is in neither. So what has no redirect is looked
+    /// up once more from the start, before a pattern or the page for missing files answers.
     fn moved(&self) -> String {
+        let moved = self.variable("moved");
         let mut text = format!(
             "root \"{root}/{folder}${{{source}}}{END}\";\n\
-             set {moved} \"\";\n\
              if (-d $document_root) {{\n    \
-                 set {moved} {answer};\n\
+                 set {moved} \"{moved}{answer}\";\n\
+             }}\n\
+             if ({moved} = \"\") {{\n    \
+                 set {moved} 2;\n    \
+                 rewrite ^ {sought} last;\n\
              }}\n",
             root = self.root,
             folder = redirect::FOLDER,
             source = self.variable("from").trim_start_matches('$'),
-            moved = self.variable("moved"),
             answer = self.variable("answer"),
+            sought = self.variable("sought"),
         );
         if self.vhost.rules.redirects.patterns().next().is_some() {
-            let _ = write!(
-                text,
-                "if ({moved} = \"\") {{\n    \
-                     set {moved} {pattern};\n\
-                 }}\n",
-                moved = self.variable("moved"),
-                pattern = self.variable("match"),
-            );
+            let pattern = self.variable("match");
+            let _ = write!(text, "if ({moved} = 2) {{\n    set {moved} {pattern};\n}}\n");
         }
         for status in Status::ALL {
             let _ = write!(
                 text,
-                "if ({moved} ~ \"^{status}(.+)\\z\") {{\n    \
+                "if ({moved} ~ \"^2?{status}(.+)\\z\") {{\n    \
                      return {status} $1;\n\
                  }}\n",
-                moved = self.variable("moved"),
             );
         }
         text += "return 404;\n";
         format!(
-            "\n# Moved pages. The release has an entry for each address, and the folder that the entry leads to spells the answer.\n{}",
+            "\n# Moved pages. The release has an entry for each address, and the folder that the entry leads to spells the answer.\n\
+             # An address without one is looked up a second time: `current` may have moved since the look for the page.\n{}",
             location(MOVED, &text)
         )
     }
@@ -206,7 +210,7 @@ impl Site<'_> {
     /// Prints a rule as a location, plus another location for the steps after its files. nginx runs `return` before it
     /// tries any file, so later decisions go into a location that `try_files` falls back to.
     fn rule(&self, rule: Rule) -> String {
-        let (mut first, rest) = self.block(rule.steps, next(rule));
+        let (mut first, rest) = self.look_up(rule.steps, next(rule));
         let pattern = match rule.place {
             RulePaths::Marker => format!("= {}", marker::ADDRESS),
             RulePaths::Front => "= /".to_owned(),
@@ -231,12 +235,7 @@ impl Site<'_> {
             return self.own_address(&pattern, unless);
         }
         let (again, root) = match rest {
-            // By default nginx handles no further error after an error that leads to a location. Errors there must lead
-            // to the 404 page.
-            [Step::Pool, ..] => (
-                format!("error_page 404 = {};\nrecursive_error_pages on;\n", next(rule)),
-                format!("root {}/immutable;\n", self.docroot),
-            ),
+            [Step::Pool, ..] => (second_chance(next(rule)), format!("root {}/immutable;\n", self.docroot)),
             _ => (String::new(), String::new()),
         };
         let mut text = location(&pattern, &format!("{first}{again}"));
@@ -252,7 +251,7 @@ impl Site<'_> {
             rest => text += &location(next(rule), &format!("{root}{}", self.block(rest, "=404").0)),
         }
         if let (RulePaths::Any, [Step::Copy, steps @ ..]) = (rule.place, rule.steps) {
-            let lookup = self.block(steps, next(rule)).0;
+            let lookup = self.look_up(steps, next(rule)).0;
             if self.vhost.rules.one_address {
                 text += &location(PLAIN, &lookup);
             }
@@ -267,7 +266,7 @@ impl Site<'_> {
     /// path, in a location of its own: an `if` that is taken without `return` would lose `try_files`.
     fn own_address(&self, pattern: &str, unless: &[&str]) -> String {
         let own = self.variable("own");
-        let mut text = format!("error_page 404 = {PLAIN};\nrecursive_error_pages on;\n");
+        let mut text = second_chance(PLAIN);
         let taken = unless.iter().map(|ending| format!("-f $document_root$sp_page{ending}"));
         for condition in taken.chain([format!("{own} = \"\"")]) {
             let _ = write!(text, "if ({condition}) {{\n    return 404;\n}}\n");
@@ -311,6 +310,16 @@ impl Site<'_> {
             Name::OriginalPage => format!("{original}.html"),
             Name::OriginalIndex => format!("{original}/index.html"),
         }
+    }
+
+    /// Like [`Self::block`], for the location in which an address is looked up first. `try_files` changes `$uri`, and the
+    /// redirects need the address as it was.
+    fn look_up<'s>(&self, steps: &'s [Step], next: &str) -> (String, &'s [Step]) {
+        let (text, rest) = self.block(steps, next);
+        if steps.contains(&Step::Redirect) {
+            return (format!("set {} $uri;\n{text}", self.variable("sought")), rest);
+        }
+        (text, rest)
     }
 
     /// The directives for the steps up to the first one that must wait for the files before it, and the remaining
@@ -365,6 +374,8 @@ impl Site<'_> {
             if files.is_empty() {
                 // Never a file: it is the folder of the redirects, or nothing.
                 files.push(format!("/{}", redirect::FOLDER));
+            } else if steps.contains(&Step::Redirect) {
+                text += &second_chance(MOVED);
             }
             let _ = writeln!(text, "try_files {} {last};", files.join(" "));
         }
@@ -398,6 +409,12 @@ const MOVED: &str = "@moved";
 
 /// The location of the original files of copies.
 const ORIGINAL: &str = "@original";
+
+/// Leads a 404 to a location, such as that of a file that was there at the look and is gone when it is opened. By
+/// default nginx handles no further error after one that led to a location, and errors there must lead to the 404 page.
+fn second_chance(location: &str) -> String {
+    format!("error_page 404 = {location};\nrecursive_error_pages on;\n")
+}
 
 fn location(pattern: &str, directives: &str) -> String {
     format!("location {pattern} {{\n{}}}\n", super::indented(directives))

@@ -24,6 +24,9 @@ use super::lines::Place;
 use crate::model::redirect::{self, BadLocation, Redirect, Status};
 use crate::next::url;
 
+/// The query parameter that Next.js's client adds where it asks for the payload of a page.
+pub const OF_PAYLOADS: &str = "_rsc";
+
 /// The file with redirects, in the export or next to the site manifest.
 pub const FILE: &str = "_redirects";
 

@@ -11,6 +11,7 @@ use crate::model::encoding::Coding;
 use crate::model::event::Silent;
 use crate::model::path::SitePath;
 use crate::model::severity::Severity;
+use crate::rules::Redirects;
 use crate::site::source::{Source, SourceError};
 use crate::site::survey;
 use crate::site::survey::Survey;
@@ -79,7 +80,7 @@ impl Export {
             base_path: None,
             search: Some(search),
             cache: None,
-            elsewhere: Some(&survey::Elsewhere::new(&["/blog/**".to_owned()]).unwrap()),
+            elsewhere: Some(&survey::Elsewhere::new(&["/blog/**".to_owned()], Redirects::default()).unwrap()),
         };
         let survey = survey::survey(&assets, &Files(files), &options, &Silent).unwrap();
         Self {

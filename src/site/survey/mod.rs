@@ -32,8 +32,9 @@ use crate::model::event::{Event, Observer, Stage};
 use crate::next::build_id::{self, Mention};
 use crate::next::client::{self, Client, Leads};
 use crate::next::page::{self as next_page, Router};
-use crate::next::url::Resolver;
+use crate::next::url::{Resolver, encoded};
 use crate::next::{Position, Unclear, data};
+use crate::rules::Redirects;
 use crate::site::source::{Source, SourceError};
 
 /// Largest file that is read as text, in bytes. No page is larger; a larger file is published as it is.
@@ -213,22 +214,23 @@ pub struct Options<'a> {
     pub elsewhere: Option<&'a Elsewhere>,
 }
 
-/// Addresses of the host that something else serves, so that no file of the site is missing there.
+/// Addresses of the host that something else serves, or that redirect, so that no file of the site is missing there.
 pub struct Elsewhere {
     globs: GlobSet,
     patterns: Vec<String>,
+    moved: Redirects,
 }
 
 /// Every site that is served through Cloudflare has this.
 const BUILT_IN: &str = "/cdn-cgi/**";
 
 impl Elsewhere {
-    /// Collects the addresses that match the globs, and those that are built in. The globs are matched against the
-    /// paths of URLs; `/blog/**` includes `/blog`.
+    /// Collects the addresses that match the globs, those that are built in, and those that redirect. The globs are
+    /// matched against the paths of URLs; `/blog/**` includes `/blog`.
     ///
     /// # Errors
     /// The error of a glob that is not valid.
-    pub fn new(globs: &[String]) -> Result<Self, globset::Error> {
+    pub fn new(globs: &[String], moved: Redirects) -> Result<Self, globset::Error> {
         let mut patterns = vec![BUILT_IN.to_owned()];
         patterns.extend_from_slice(globs);
         let folders = patterns.iter().filter_map(|glob| glob.strip_suffix("/**"));
@@ -238,12 +240,13 @@ impl Elsewhere {
         Ok(Self {
             globs: compile_globs(&patterns)?,
             patterns,
+            moved,
         })
     }
 
     /// Whether a path, given without its leading slash, is one of these addresses.
     fn is_match(&self, path: &str) -> bool {
-        self.globs.is_match(path)
+        self.globs.is_match(path) || self.moved.is_moved(&format!("/{}", encoded(path)))
     }
 }
 
@@ -324,7 +327,9 @@ pub fn survey(
 fn settings(options: &Options<'_>, base_path: &str, asset_prefix: &str) -> Digest {
     let mut hasher = Hasher::new();
     let search = options.search.map(TextSearch::name);
-    let elsewhere = options.elsewhere.map(|elsewhere| format!("{:?}", elsewhere.patterns));
+    let elsewhere = options
+        .elsewhere
+        .map(|elsewhere| format!("{:?} {:?}", elsewhere.patterns, elsewhere.moved));
     let parts = [
         env!("CARGO_PKG_VERSION"),
         &cache::VERSION.to_string(),

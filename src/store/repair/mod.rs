@@ -213,6 +213,11 @@ impl Repair<'_> {
                 repairs.add_text(layout::release_signature(&release), text);
             }
         }
+        // What others add to these folders until the lock is taken would be another release.
+        for (folder, kept) in repairs.moved_aside() {
+            let names = self.session.ask(Op::List(folder.to_owned())).await?;
+            kept.extend(names.names().unwrap_or_default().iter().map(|(name, _)| name.clone()));
+        }
         let times = Times::new(store_state.now, store_state.generation.as_ref());
         let mut sender = Sender::new(work, staging_dir, times);
         sender.send_to_workshop(repairs.wanted(site)).await.map_err(given_up)?;

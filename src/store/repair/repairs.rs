@@ -22,8 +22,9 @@ use crate::store::verify::{CopyPlace, StoreFault, StoreFlaw, Verified};
 pub(super) enum Good {
     /// A file or an encoding: in a folder level, among the objects or in the pool.
     Content(Content),
-    /// A folder that spells the answer of a redirect.
-    Answer,
+    /// A folder that spells the answer of a redirect, or one that leads to such folders. If a folder is in its place,
+    /// these names inside it are kept.
+    Answer(Option<Vec<String>>),
     /// A folder level. It may be put in place only after everything below it.
     Tree(Digest),
     /// A symlink with this text.
@@ -38,7 +39,7 @@ impl Good {
     /// The order in which repairs are put in place. What leads to other things comes after them.
     fn rank(&self) -> u8 {
         match self {
-            Self::Content(_) | Self::Answer => 0,
+            Self::Content(_) | Self::Answer(_) => 0,
             Self::Tree(_) => 1,
             Self::Link(_) => 2,
             Self::Text(_) => 3,
@@ -90,6 +91,9 @@ impl Repairs {
         // What is behind a symlink in the pool is not part of the pool.
         let astray: HashSet<&str> = found.faults.iter().filter_map(leads_astray).collect();
         let is_astray = |path: &str| path.match_indices('/').any(|(at, _)| astray.contains(&path[..at]));
+        let redirects = site.folders.values().flat_map(|folder| folder.tree.redirects());
+        let answers: Vec<String> = redirects.map(|(_, redirect)| layout::moved(redirect)).collect();
+        let answers: BTreeSet<&str> = layout::with_parents(&answers).collect();
         let mut repairs = Self::default();
         let built = repairs.build(site, lacking, at_hand);
         let mut manifests = HashSet::new();
@@ -112,18 +116,10 @@ impl Repairs {
                     repairs.link(at, to.clone(), flaw);
                 }
                 StoreFault::Answer { redirect, flaw, .. } => {
-                    let at = layout::moved(redirect);
-                    let inside = format!("{at}/");
-                    repairs.add(at, Good::Answer, *flaw != StoreFlaw::Missing);
-                    // A folder that is moved aside takes the answers inside it along.
-                    if matches!(flaw, StoreFlaw::Mode(_)) {
-                        let redirects = site.folders.values().flat_map(|folder| folder.tree.redirects());
-                        let answers = redirects.map(|(_, other)| layout::moved(other));
-                        let taken: BTreeSet<String> = answers.filter(|answer| answer.starts_with(&inside)).collect();
-                        for answer in taken {
-                            repairs.add(answer, Good::Answer, false);
-                        }
-                    }
+                    repairs.answer(layout::moved(redirect), flaw, &answers);
+                }
+                StoreFault::StoreFolder { path, flaw } if answers.contains(&**path) => {
+                    repairs.answer(path.clone(), flaw, &answers);
                 }
                 StoreFault::Release { release, flaw } if found.root == Some(site.root) => {
                     repairs.link(layout::release(release), layout::release_link(site.root), flaw);
@@ -163,7 +159,7 @@ impl Repairs {
             let is_complete = below.all(|(_, child)| !lacking.contains_key(&child) || built.contains(&child));
             if is_complete && contents(&folder.tree).all(|content| at_hand(&content)) && built.insert(folder.digest) {
                 let answers = folder.tree.redirects().map(|(_, redirect)| layout::moved(redirect));
-                answers.for_each(|answer| self.add(answer, Good::Answer, false));
+                answers.for_each(|answer| self.add(answer, Good::Answer(None), false));
                 self.add(layout::tree(folder.digest), Good::Tree(folder.digest), *taken);
             }
         }
@@ -172,6 +168,30 @@ impl Repairs {
 
     fn add(&mut self, to: String, good: Good, blocked: bool) {
         self.list.push(Repair { to, good, blocked });
+    }
+
+    /// Adds a folder that spells an answer, or that leads to answers. What is moved aside takes those inside it along.
+    fn answer(&mut self, at: String, flaw: &StoreFlaw, answers: &BTreeSet<&str>) {
+        // Renames can't change modes and owners of folders. One that visitors get nothing through is made again.
+        if matches!(flaw, StoreFlaw::Writable(_) | StoreFlaw::Owner(_)) {
+            return;
+        }
+        let start = format!("{at}/");
+        let kept = matches!(flaw, StoreFlaw::Mode(_)).then(Vec::new);
+        self.add(at, Good::Answer(kept), *flaw != StoreFlaw::Missing);
+        if *flaw != StoreFlaw::Missing {
+            let inside = answers.range(&*start..).take_while(|answer| answer.starts_with(&start));
+            inside.for_each(|answer| self.add((*answer).to_owned(), Good::Answer(None), false));
+        }
+    }
+
+    /// The folders of answers that are moved aside, each with the names inside it that are to be kept: other releases
+    /// have answers there.
+    pub fn moved_aside(&mut self) -> impl Iterator<Item = (&str, &mut Vec<String>)> {
+        self.list.iter_mut().filter_map(|repair| match &mut repair.good {
+            Good::Answer(Some(kept)) => Some((&*repair.to, kept)),
+            _ => None,
+        })
     }
 
     fn link(&mut self, at: String, text: String, flaw: &StoreFlaw) {
@@ -198,7 +218,7 @@ impl Repairs {
             match &repair.good {
                 Good::Content(content) => need(*content),
                 Good::Tree(digest) => site.tree(*digest).into_iter().flat_map(contents).for_each(&mut need),
-                Good::Answer | Good::Link(_) | Good::Text(_) | Good::Nothing => {}
+                Good::Answer(_) | Good::Link(_) | Good::Text(_) | Good::Nothing => {}
             }
         }
         let mut wanted = Vec::new();
@@ -292,15 +312,21 @@ impl Repairs {
                     Some(temp) => ops.push(linked(&temp, at)),
                     None => continue,
                 },
-                Good::Answer | Good::Nothing => {}
+                Good::Answer(_) | Good::Nothing => {}
             }
             let is_made = ops.len() > made;
-            let aside = (*blocked || !is_made && *good != Good::Answer)
-                .then(|| Op::rename(to.clone(), staging_dir.path_holding(&format!("trash/{number}"))));
+            let trash = staging_dir.path_holding(&format!("trash/{number}"));
             let put = match good {
-                Good::Answer => make_answer_folders(&BTreeSet::from([to.clone()]), staging_dir),
+                Good::Answer(kept) => {
+                    let mut put = make_answer_folders(&BTreeSet::from([to.clone()]), staging_dir);
+                    let kept = kept.iter().flatten();
+                    put.extend(kept.map(|name| Op::rename(format!("{trash}/{name}"), format!("{to}/{name}"))));
+                    put
+                }
                 _ => is_made.then(|| Op::rename(from, to.clone())).into_iter().collect(),
             };
+            let is_answer = matches!(good, Good::Answer(_));
+            let aside = (*blocked || !is_made && !is_answer).then(|| Op::rename(to.clone(), trash));
             puts.push(aside.into_iter().chain(put).collect());
         }
         (ops, puts)

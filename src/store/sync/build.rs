@@ -307,14 +307,10 @@ pub fn refused_answer<'a>(ops: &[Op], answers: &'a [Reply]) -> Option<&'a Refusa
 /// Returns the operations that make the folders that spell the answers of new redirects, parents before children. A
 /// refusal because a folder exists is not an error. The trees that need them are put in place later.
 pub(crate) fn make_answer_folders(answers: &BTreeSet<String>, staging_dir: &StagingDir) -> Vec<Op> {
-    let mut folders = BTreeSet::new();
-    for answer in answers {
-        let ends = answer.match_indices('/').map(|(at, _)| at).chain([answer.len()]);
-        folders.extend(ends.map(|end| &answer[..end]));
-    }
+    let folders: BTreeSet<&str> = layout::with_parents(answers).collect();
     let through = staging_dir.path_holding("../..");
-    let folders = folders.into_iter();
     folders
+        .into_iter()
         .map(|folder| Op::MakeFolder(format!("{through}/{folder}")))
         .collect()
 }

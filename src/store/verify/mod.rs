@@ -187,19 +187,31 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Checks the folders that spell the answers of redirects.
+    /// Checks the folders that spell the answers of redirects, and those that lead to them.
     async fn look_at_answers(&mut self) -> Result<(), Error> {
         let answers = std::mem::take(&mut self.answers);
-        let ops = answers.keys().map(|redirect| Op::Lstat(layout::moved(redirect)));
-        let found = flights(self.session, ops.collect(), AT_ONCE).await?;
-        for ((redirect, path), answer) in answers.into_iter().zip(found) {
-            let flaw = match answer.attr() {
-                None => StoreFlaw::Missing,
-                Some(attr) if attr.kind != Kind::Folder => StoreFlaw::Kind(attr.kind),
-                Some(attr) if attr.mode & PASSABLE != PASSABLE => StoreFlaw::Mode(attr.mode),
-                Some(_) => continue,
+        let spelled: BTreeMap<String, (Redirect, SitePath)> = answers
+            .into_iter()
+            .map(|(redirect, path)| (layout::moved(&redirect), (redirect, path)))
+            .collect();
+        // In this order a folder comes before what is inside it.
+        let folders: BTreeSet<String> = layout::with_parents(spelled.keys()).map(str::to_owned).collect();
+        let ops = folders.iter().cloned().map(Op::Lstat).collect();
+        let found = flights(self.session, ops, AT_ONCE).await?;
+        for (folder, answer) in folders.into_iter().zip(found) {
+            let Some(flaw) = self.folder_flaw(answer.attr()) else {
+                continue;
             };
-            self.faults.push(StoreFault::Answer { path, redirect, flaw });
+            match spelled.get(&folder) {
+                Some((redirect, path)) => self.faults.push(StoreFault::Answer {
+                    path: path.clone(),
+                    redirect: redirect.clone(),
+                    flaw,
+                }),
+                // What is missing with it is the answer.
+                None if flaw == StoreFlaw::Missing => {}
+                None => self.faults.push(StoreFault::StoreFolder { path: folder, flaw }),
+            }
         }
         Ok(())
     }

@@ -262,6 +262,29 @@ const DAMAGES: &[Damage] = &[
         |docroot| fs::set_permissions(docroot.join(ANSWER), fs::Permissions::from_mode(0o700)).unwrap(),
     ),
     damage(
+        "symlink for a folder of answers",
+        "moved/308: the folder is a symlink",
+        |docroot| {
+            let elsewhere = docroot.parent().unwrap().join("elsewhere");
+            let _ = fs::remove_dir_all(&elsewhere);
+            fs::rename(docroot.join("moved/308"), &elsewhere).unwrap();
+            symlink(&elsewhere, docroot.join("moved/308")).unwrap();
+        },
+    ),
+    damage(
+        "file for a folder of answers",
+        "moved/301/https: the folder is a file",
+        |docroot| {
+            fs::remove_dir_all(docroot.join("moved/301/https")).unwrap();
+            fs::write(docroot.join("moved/301/https"), "x").unwrap();
+        },
+    ),
+    damage(
+        "folder of answers closed to the web server",
+        "moved/308/same: the folder can't be read by the web server (mode 0700)",
+        |docroot| fs::set_permissions(docroot.join("moved/308/same"), fs::Permissions::from_mode(0o700)).unwrap(),
+    ),
+    damage(
         "file that was never published",
         ".moved/planted=: was never published and is served",
         |docroot| fs::write(docroot.join("current/.moved/planted="), "x").unwrap(),
@@ -329,6 +352,51 @@ fn damaged_redirects_are_named_and_repaired_with_the_export_and_without() {
             }
         }
     }
+}
+
+#[test]
+fn a_repair_of_a_folder_of_answers_keeps_those_of_other_releases() {
+    let project = project();
+    let docroot = project.dir.join("target/docroot");
+    let before = resolved(&docroot);
+    project.write("out/_redirects", "/new /docs/a 308\n/newer /docs/a=/other 308\n");
+    project.run(&["publish", "--allow-removals"]).expect_code(0);
+    let (all, one) = ("moved", "moved/308/same/docs/a=");
+    for folder in [all, one] {
+        fs::set_permissions(docroot.join(folder), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    project.run(&["verify", "--repair"]).expect_code(0);
+    project.run(&["verify", "--deep"]).expect_code(0);
+    for folder in [all, one] {
+        let mode = fs::metadata(docroot.join(folder)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755, "{folder}");
+    }
+    project.run(&["rollback"]).expect_code(0);
+    project.run(&["verify", "--deep"]).expect_code(0);
+    assert_eq!(resolved(&docroot), before);
+}
+
+#[test]
+fn what_is_behind_a_symlink_in_the_place_of_answers_is_left_alone() {
+    let project = project();
+    let docroot = project.dir.join("target/docroot");
+    project.write("elsewhere/same/kept", "x");
+    fs::remove_dir_all(docroot.join("moved/308")).unwrap();
+    symlink(project.dir.join("elsewhere"), docroot.join("moved/308")).unwrap();
+    project.run(&["verify", "--repair"]).expect_code(0);
+    assert_eq!(fs::read(project.dir.join("elsewhere/same/kept")).unwrap(), b"x");
+    assert!(!docroot.join("moved/308/same/kept").exists());
+}
+
+#[test]
+fn a_folder_of_answers_that_others_may_write_is_named() {
+    let project = project();
+    let folder = project.dir.join("target/docroot/moved/308");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let found = project.run(&["verify", "--repair"]).expect_code(1);
+    let line = "moved/308: the folder may be written by others (mode 0777)";
+    assert!(found.stdout.contains(line), "{found}");
+    assert!(!found.stdout.contains("repaired: "), "{found}");
 }
 
 #[test]

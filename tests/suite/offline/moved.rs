@@ -440,3 +440,28 @@ fn lines_without_a_status_are_noted_once_and_stop_nothing() {
     let checked = project.run(&["check"]).expect_code(0);
     assert!(!checked.stderr.contains("without a status"), "{checked}");
 }
+
+#[test]
+fn a_link_to_a_moved_page_is_not_broken_as_long_as_the_redirect_is_there() {
+    let project = Project::new();
+    project.write_manifest("[site]\nurl = \"https://docs.example.com\"\n");
+    project.write("out/404.html", "<!doctype html><title>Missing</title>");
+    project.write("out/new/b.html", "<!doctype html><title>B</title>");
+    let links = "<a href=/a>A</a> <a href=/old/b?x=1#y>B</a> <a href='/%C3%A4'>C</a> <a href=/none>D</a>";
+    project.write("out/index.html", format!("<!doctype html><title>Home</title>{links}"));
+    let broken = || {
+        let checked = project.run(&["check", "--json"]).json();
+        let problems = checked["problems"].as_array().unwrap();
+        let links = problems.iter().filter(|problem| problem["check"] == "links");
+        links
+            .map(|problem| problem["message"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    project.write("out/_redirects", "/a /new/b\n/old/* /new/:splat\n/ä /new/b\n");
+    let found = broken();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("/none"), "{found:?}");
+    // What was found in the page before is not believed once the rules are others.
+    project.write("out/_redirects", "/a /new/b\n");
+    assert_eq!(broken().len(), 3);
+}

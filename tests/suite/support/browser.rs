@@ -358,6 +358,22 @@ impl Browser {
         let () = self.ask("watch", json!({ "tab": tab, "url": url }));
     }
 
+    /// Opens a tab of any server in which no link is in view before [`Self::prefetch`]. Calls for tabs of the preview
+    /// work with it, too.
+    pub fn load(&mut self, tab: &str, url: &str) {
+        let () = self.ask("load", json!({ "tab": tab, "url": url }));
+    }
+
+    /// Brings the links of a tab of [`Self::load`] into view, and waits until nothing is asked for any more.
+    pub fn prefetch(&mut self, tab: &str) {
+        let () = self.ask("prefetch", json!({ "tab": tab }));
+    }
+
+    /// Closes a tab that was opened with [`Self::load`] or [`Self::watch`].
+    pub fn leave(&mut self, tab: &str) {
+        let () = self.ask("leave", json!({ "tab": tab }));
+    }
+
     /// Runs an expression in a tab of the preview.
     pub fn evaluate(&mut self, tab: &str, script: &str) -> Value {
         self.ask("evaluate", json!({ "tab": tab, "script": script }))

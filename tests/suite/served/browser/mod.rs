@@ -6,6 +6,7 @@
 //! `target/tmp/browser`.
 
 mod deployments;
+mod moved;
 mod pictures;
 mod returning;
 mod site;

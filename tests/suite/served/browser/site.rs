@@ -25,6 +25,8 @@ pub struct Site {
     project: Project,
     docroot: PathBuf,
     features: Features,
+    /// More tables of the site manifest.
+    pub more: &'static str,
     nginx: Option<Nginx>,
     _folder: tempfile::TempDir,
 }
@@ -46,6 +48,7 @@ impl Site {
             project: Project::new(),
             docroot: folder.path().canonicalize().unwrap().join("site"),
             features,
+            more: "",
             nginx: None,
             _folder: folder,
         }
@@ -61,9 +64,10 @@ impl Site {
         self.project.write_manifest(&format!(
             "[site]\nname = \"demo\"\nurl = \"https://localhost\"\nexport = \"{}\"\n\
              [publish]\ntarget = \"here\"\n[targets.here]\nkind = \"local\"\ndocroot = \"{}\"\n\
-             [encode]\nbrotli = 4\ngzip = 4\n{features}",
+             [encode]\nbrotli = 4\ngzip = 4\n{features}{}",
             export.display(),
             self.docroot.display(),
+            self.more,
         ));
         let begun = Instant::now();
         let published = self.project.run(&["publish", "--json"]).expect_code(0).json();

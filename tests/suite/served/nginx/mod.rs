@@ -6,6 +6,7 @@ mod copies;
 mod forms;
 mod headers;
 mod links;
+mod swapped;
 
 use std::collections::BTreeMap;
 use std::fs;

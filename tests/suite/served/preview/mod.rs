@@ -53,7 +53,7 @@ fn world(export: &Path, more: &str) -> World {
 }
 
 /// Starts the preview and waits until it has a site.
-fn preview(project: &Project, args: &[&str]) -> (Running, SocketAddr) {
+pub fn preview(project: &Project, args: &[&str]) -> (Running, SocketAddr) {
     let mut watch = start(project, args);
     watch.wait_for_stdout("\"ready\"");
     let address = address(&watch);

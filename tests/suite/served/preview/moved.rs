@@ -29,6 +29,7 @@ const REDIRECTS: &str = "\
 /shop            https://shop.example/start  302
 /guide/*         /docs/:splat         307
 /legacy/*        /?from=legacy
+/_next/data/*    https://people.example/:splat?data
 /by/:who/*       https://people.example/:who/:splat?all=1
 /caf%C3%A9       /docs/a
 /docs/a          /never
@@ -64,6 +65,13 @@ fn each_moved_address_leads_where_its_rule_says() {
             ("/by/ann/a%20b/c?x=1", "301 https://people.example/ann/a%20b/c?all=1"),
             ("/by/ann", "301 https://people.example/ann/?all=1"),
             ("/by//ann", "404"),
+            // What the client asks for is no page: a pattern would lead its parts elsewhere.
+            ("/legacy/a/b.txt?_rsc=1x2y3", "404"),
+            ("/legacy/a/b.txt?q=1&_RSC=x", "404"),
+            ("/legacy/a/b?_rsc=", "301 /?from=legacy"),
+            ("/legacy/a/b?a_rsc=1", "301 /?from=legacy"),
+            ("/guide/a?_rsc=1", "307 /docs/a?_rsc=1"),
+            ("/_next/data/build/legacy/a.json", "404"),
             ("/caf%c3%a9", "301 /docs/a"),
             ("/caf%C3%A9/", "301 /docs/a"),
             ("/from/manifest", "302 /docs/a"),
