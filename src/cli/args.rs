@@ -117,6 +117,14 @@ Examples:
   syntax-publish watch -- npm run build   build it now, and again when its sources change")]
     Watch(Watch),
 
+    /// Serve a published release on this machine, as the host does
+    #[command(after_help = "\
+Examples:
+  syntax-publish serve --open                  the live release
+  syntax-publish serve 20260914 --target box   an earlier one
+  syntax-publish serve --channel pr-12         a preview")]
+    Serve(Serve),
+
     /// Roll back to an earlier release
     #[command(after_help = "\
 Examples:
@@ -332,6 +340,29 @@ pub struct Watch {
     /// The site's build command, run when its sources change [default: `command` in [watch]]
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// The release, or the start of its id [default: the live one]
+    #[arg(value_name = "RELEASE", conflicts_with = "channel")]
+    pub release: Option<String>,
+
+    /// Serve what this channel shows
+    #[arg(long, value_name = "NAME", value_parser = channel)]
+    pub channel: Option<ChannelName>,
+
+    /// The port to listen on, 1 to 65535 [default: the first free one from 4400 on]
+    #[arg(long, value_name = "N", value_parser = port)]
+    pub port: Option<u16>,
+
+    /// The address to listen on; anyone who can reach it can read the site
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
+    pub host: String,
+
+    /// Open the site in the browser
+    #[arg(long)]
+    pub open: bool,
 }
 
 #[derive(Debug, Subcommand)]

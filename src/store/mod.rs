@@ -26,6 +26,7 @@ mod recovery;
 mod refusal;
 pub mod releases;
 pub mod remote_cache;
+pub mod remote_source;
 pub mod repair;
 pub mod rollback;
 pub(crate) mod run_id;

@@ -1,23 +1,18 @@
 //! Reads what a channel shows, so that a publish can make exactly that the live site.
 //!
 //! Only reads. A promotion is a publish of a site that is read from the host's own manifests: it makes a release of its
-//! own, so that history, rollback and prune need no rule for it. No content is read or sent, because the trees of the
-//! channel's release are there already.
-
-use std::sync::Arc;
+//! own, so that history, rollback and prune need no rule for it. No content is sent, because the trees of the channel's
+//! release are there already.
 
 use crate::model::channel::ChannelName;
-use crate::model::digest::Digest;
-use crate::model::encoding::Coding;
 use crate::model::layout;
-use crate::model::manifest::{Coverage, MOST_FOLDERS, Site};
-use crate::model::path::SitePath;
+use crate::model::manifest::Site;
 use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::site::check::known::{Findings, Reference};
-use crate::site::source::{Source, SourceError};
 use crate::store::channels::{self, Channel};
 use crate::store::open;
 use crate::store::plan::{self, HostFacts};
+use crate::store::remote_source;
 use crate::store::session::Session;
 use crate::store::signing::AllowedSigners;
 use crate::store::{Error, StoreError};
@@ -44,13 +39,11 @@ pub async fn read(session: &Session, name: &ChannelName, signers: Option<&Allowe
     if let Some(signers) = signers {
         signers.insist(session, &link.release).await?;
     }
-    let mut facts = HostFacts::default();
-    open::load_trees(session, &mut facts, &[document.root]).await?;
-    let known = |digest| facts.manifest(digest);
-    let Some((site, Coverage::Whole)) = Site::of_trees(document.root, MOST_FOLDERS, &known) else {
-        return Err(damaged(layout::manifest(document.root)).into());
+    let site = remote_source::site(session, document.root).await?;
+    let mut facts = HostFacts {
+        current: Some(link.release),
+        ..HostFacts::default()
     };
-    facts.current = Some(link.release);
     let about_findings = plan::findings_questions(&facts);
     open::ask(session, &mut facts, &about_findings).await?;
     let findings = match facts.live_findings() {
@@ -78,36 +71,5 @@ impl Promotion {
             base: self.document.previous.clone(),
             live: live.cloned(),
         })
-    }
-}
-
-/// The source of a promotion: all content is on the host.
-#[must_use]
-pub fn source() -> Arc<dyn Source> {
-    Arc::new(OnHost)
-}
-
-struct OnHost;
-
-impl OnHost {
-    fn missing(path: &SitePath) -> SourceError {
-        let missing = std::io::Error::new(
-            std::io::ErrorKind::NotFound,
-            "the host lost it since the channel was published",
-        );
-        SourceError::Unreadable {
-            path: path.clone(),
-            source: missing,
-        }
-    }
-}
-
-impl Source for OnHost {
-    fn read(&self, path: &SitePath, _: Digest, _: u64) -> Result<Vec<u8>, SourceError> {
-        Err(Self::missing(path))
-    }
-
-    fn read_given(&self, path: &SitePath, _: Coding) -> Result<Vec<u8>, SourceError> {
-        Err(Self::missing(path))
     }
 }

@@ -2,6 +2,7 @@
 //! site. The first two also purge the CDN and send notifications.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use syntax_publish::config::TargetKind;
@@ -20,9 +21,11 @@ use syntax_publish::model::tree::File;
 use syntax_publish::next::client::Client;
 use syntax_publish::rules::{PageForm, Rules};
 use syntax_publish::site::pipeline::{self, Prepared};
+use syntax_publish::site::source::Source;
 use syntax_publish::store::open::StoreSnapshot;
 use syntax_publish::store::promote;
 use syntax_publish::store::publish::{self, Published};
+use syntax_publish::store::remote_source::RemoteSource;
 use syntax_publish::store::rollback::{self, Destination};
 use syntax_publish::store::session::Session;
 use syntax_publish::store::{Error, open};
@@ -137,7 +140,7 @@ impl Run {
             store_snapshot: Some(store_snapshot),
             ..publish::Options::new(TOOL)
         };
-        let source = promote::source();
+        let source: Arc<dyn Source> = Arc::new(RemoteSource::new(Arc::clone(session), promotion.site.clone()));
         let job = publish::Job::new(&source, &promotion.site, &how);
         let looking = Looking {
             probes: looking,
@@ -422,7 +425,11 @@ impl Run {
 
     /// Returns the rules for requests to a release. The form of its pages comes from the release itself, the facts
     /// about its client from the export if that still exists.
-    async fn rules_of(&self, workplace: &Workplace, files: &HashMap<SitePath, File>) -> Result<Rules, Failure> {
+    pub(super) async fn rules_of(
+        &self,
+        workplace: &Workplace,
+        files: &HashMap<SitePath, File>,
+    ) -> Result<Rules, Failure> {
         let paths = files.keys().map(SitePath::as_str);
         Ok(match self.rules_of_export(workplace).await? {
             Some(rules) => Rules {

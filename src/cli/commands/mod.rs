@@ -7,6 +7,7 @@ mod deliver;
 mod doctor;
 mod init;
 mod redirects;
+mod serve;
 mod target_client;
 mod verify;
 mod watch;
@@ -108,6 +109,7 @@ impl Run {
             },
             Command::Build { out } => self.build(out).await,
             Command::Watch(options) => self.watch(options).await,
+            Command::Serve(options) => self.serve(options).await,
             Command::Rollback(options) => self.rollback(options).await,
             Command::Promote { channel, force } => self.promote(&channel, force).await,
             Command::Channels { action: None } => self.channels().await,

@@ -55,6 +55,7 @@ fn help_lists_every_command_with_examples() {
       redirects    Suggest redirects for pages that moved
       build        Write the built site to a plain folder, for any web server
       watch        Serve the built site exactly as the host would, and reload on changes
+      serve        Serve a published release on this machine, as the host does
       rollback     Roll back to an earlier release
       promote      Make what a channel shows the live site
       channels     List the channels on the target, or remove one

@@ -1,9 +1,11 @@
 //! The command line over SFTP: the same commands, and refusals that only a host can make.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::command::{Project, Signal, small_export};
+use crate::support::command::{Project, Running, Signal, docroot_state, small_export};
+use crate::support::http::Request;
 use crate::support::sshd::{Jail, Sshd};
 
 /// A project with a small export and this server as its target.
@@ -114,4 +116,53 @@ fn compression_of_the_line_is_the_targets_choice() {
         let told = fs::read_to_string(project.home.join("said")).expect("what ssh was told");
         assert_eq!(told, said);
     }
+}
+
+/// Waits for the address that `serve` prints.
+fn address_of(served: &mut Running) -> SocketAddr {
+    served.wait_for_stdout("(Ctrl-C ends it)");
+    let said = served.stdout();
+    let (_, rest) = said.split_once("http://").expect("an address");
+    rest.split('/').next().expect("an address").parse().expect("an address")
+}
+
+#[test]
+fn a_release_is_served_from_the_host_although_the_export_is_gone() {
+    let sshd = Sshd::start(Jail::Plain);
+    let project = project(&sshd, &sshd.host_key);
+    let large: Vec<u8> = (0..9_000_000_u32)
+        .flat_map(|number| (number % 251).to_le_bytes())
+        .take(9_000_000)
+        .collect();
+    project.write("out/files/large.bin", &large);
+    let first = project.run(&["--json"]).expect_code(0).json();
+    let id = first["release"].as_str().unwrap();
+    let page = fs::read(sshd.docroot.join(format!("releases/{id}/docs/a.html"))).unwrap();
+    project.write("out/docs/a.html", "<!doctype html><title>A</title>edited");
+    project.run(&["publish", "--channel", "pr-12"]).expect_code(0);
+    project.write("out/docs/a.html", "<!doctype html><title>A</title>newer");
+    project.run(&["publish"]).expect_code(0);
+    fs::remove_dir_all(project.dir.join("out")).unwrap();
+    let before = docroot_state(&sshd.docroot);
+    for (args, shown) in [
+        (vec!["serve"], b"<!doctype html><title>A</title>newer".to_vec()),
+        (
+            vec!["serve", "--channel", "pr-12"],
+            b"<!doctype html><title>A</title>edited".to_vec(),
+        ),
+        (vec!["serve", id], page),
+    ] {
+        let mut served = project.spawn(&args);
+        let address = address_of(&mut served);
+        let answer = Request::get("/docs/a").send(address);
+        assert_eq!((answer.status, &answer.body), (200, &shown), "{args:?}");
+        let encoded = Request::get("/docs/a").header("Accept-Encoding", "br").send(address);
+        assert_eq!(encoded.status, 200, "{args:?}");
+        assert_eq!(Request::get("/docs/nothing").send(address).status, 404, "{args:?}");
+        assert!(Request::get("/files/large.bin").send(address).body == large, "{args:?}");
+        served.signal(Signal::INT);
+        served.wait().expect_code(130);
+    }
+    assert_eq!(docroot_state(&sshd.docroot), before);
+    project.run(&["serve", "nothing"]).expect_code(1);
 }

@@ -26,6 +26,7 @@ use syntax_publish::store::promote;
 use syntax_publish::store::prune;
 use syntax_publish::store::publish;
 use syntax_publish::store::remote_cache::RemoteCache;
+use syntax_publish::store::remote_source::RemoteSource;
 use syntax_publish::store::rollback;
 use syntax_publish::store::rollback::Destination;
 use syntax_publish::store::session::{Pace, Session};
@@ -199,7 +200,8 @@ pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Re
                 findings: Some(promotion.findings),
                 ..options(how)
             };
-            let source = promote::source();
+            let session = Arc::new(session);
+            let source: Arc<dyn Source> = Arc::new(RemoteSource::new(Arc::clone(&session), promotion.site.clone()));
             let job = publish::Job::new(&source, &promotion.site, &options);
             Ok(Some(publish::publish(&session, job, &Silent).await?.release))
         }

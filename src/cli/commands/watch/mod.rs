@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use syntax_publish::preview::watch::{self, Manner};
 use syntax_publish::preview::{self, HostNames, LiveReload, Preview, TargetApi, port};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use self::console::Console;
 use self::output::WatchOutput;
+pub(super) use self::output::open_browser;
 use super::Run;
 use super::target_client::TargetClient;
 use crate::cli::args::Watch;
@@ -25,17 +27,7 @@ impl Run {
     pub(super) async fn watch(&self, options: Watch) -> Result<u8, Failure> {
         let workplace = self.workplace()?;
         let wanted = options.port.or(workplace.config.watch.port);
-        let listening = port::listen(&options.host, wanted).await?;
-        for (port, by) in &listening.passed {
-            let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-            self.screen.note(&format!("port {port} is taken{by}"));
-        }
-        let origin = origin(&options.host, listening.address);
-        if !is_local(&options.host, listening.address) {
-            let port = listening.address.port();
-            let text = format!("anyone who can reach port {port} of this machine can read the site");
-            self.screen.warn(&text);
-        }
+        let (listener, origin) = self.listen(&options.host, wanted).await?;
         let url = format!("{origin}/");
         let text = format!("{url}  (Ctrl-C ends it)");
         self.screen.event(&Watched::Listening { url }, || text)?;
@@ -48,7 +40,7 @@ impl Run {
         let for_pages: Arc<dyn TargetApi> = Arc::<TargetClient>::clone(&target);
         let preview = Arc::new(Preview::new(HostNames::with(&options.host), live, Some(for_pages)));
         let output = Arc::new(WatchOutput::new(self, Arc::clone(&preview), origin, options.open));
-        let serving = preview::serve(listening.listener, Arc::clone(&preview));
+        let serving = preview::serve(listener, Arc::clone(&preview));
         let watched = watched(workplace, options)?;
         if !watched.command.is_empty() {
             let words: Vec<String> = watched.command.iter().map(|word| quoted(word)).collect();
@@ -70,6 +62,22 @@ impl Run {
             ended = watch::watch(watched, preview, output, again) => Ok(ended.map(|()| 0)?),
             () = console.attend() => Ok(0),
         }
+    }
+
+    /// Listens, and says what should be known of that. Returns the socket, and the origin with which each URL begins.
+    pub(super) async fn listen(&self, host: &str, wanted: Option<u16>) -> Result<(TcpListener, String), Failure> {
+        let listening = port::listen(host, wanted).await?;
+        for (port, by) in &listening.passed {
+            let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+            self.screen.note(&format!("port {port} is taken{by}"));
+        }
+        if !is_local(host, listening.address) {
+            let port = listening.address.port();
+            let text = format!("anyone who can reach port {port} of this machine can read the site");
+            self.screen.warn(&text);
+        }
+        let origin = origin(host, listening.address);
+        Ok((listening.listener, origin))
     }
 }
 

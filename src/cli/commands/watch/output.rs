@@ -300,7 +300,7 @@ impl WatchOutput {
 }
 
 /// Opens a URL in the browser, and waits to see whether that succeeded.
-fn open_browser(url: &str) -> Result<(), String> {
+pub(in crate::cli::commands) fn open_browser(url: &str) -> Result<(), String> {
     let quiet = || std::process::Stdio::null();
     let opened = std::process::Command::new("xdg-open")
         .arg(url)
