@@ -292,7 +292,7 @@ fn json_of_each_command_has_its_shape() {
 
     assert_eq!(
         sorted(&json(&["prune", "--dry-run"])),
-        ["bytes", "objects", "releases", "trees"]
+        ["bytes", "channels", "objects", "releases", "trees"]
     );
     assert_eq!(sorted(&json(&["check"])), ["ok", "problems", "unclassified", "unread"]);
     assert_eq!(sorted(&json(&["build", "--out", "dist"])), ["bytes", "files", "root"]);
