@@ -81,6 +81,9 @@ pub struct Publish {
     /// The channel's address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Whether the origin shows the channel there, if it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shown: Option<bool>,
 }
 
 /// One entry in the output of `channels`.

@@ -165,6 +165,14 @@ impl Visit {
 /// # Errors
 /// [`HttpError`].
 pub async fn vhost(place: &Endpoint, rules: &Rules, is_whole: bool) -> Result<Fit, HttpError> {
+    Ok(Fit::of(marker(place, rules).await?.as_ref(), rules, is_whole))
+}
+
+/// Asks a server which vhost answers there for the site, and what it serves. `None` if the vhost does not say.
+///
+/// # Errors
+/// [`HttpError`].
+pub async fn marker(place: &Endpoint, rules: &Rules) -> Result<Option<Marker>, HttpError> {
     let until = Instant::now() + FOR_ONE;
     let (answer, _) = ask_alone(place, &format!("{}{}", rules.base_path, marker::ADDRESS), until).await?;
     if answer.status >= 500 {
@@ -174,7 +182,7 @@ pub async fn vhost(place: &Endpoint, rules: &Rules, is_whole: bool) -> Result<Fi
         });
     }
     let text = std::str::from_utf8(&answer.body).ok().filter(|_| answer.status == 200);
-    Ok(Fit::of(text.and_then(Marker::parse).as_ref(), rules, is_whole))
+    Ok(text.and_then(Marker::parse))
 }
 
 /// Asks another name of the site for an address. It should lead to the same address of `site`, the site's URL without a

@@ -2,9 +2,11 @@
 //! visitors of the live site see; `promote` is in `deliver.rs`, because it does.
 
 use syntax_publish::config::Level;
+use syntax_publish::live::visitor;
 use syntax_publish::model::channel::{ChannelName, Slot};
 use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::release::timestamp;
+use syntax_publish::site::pipeline::Prepared;
 use syntax_publish::store::channels::{self, Channel};
 use syntax_publish::store::publish;
 
@@ -17,7 +19,7 @@ use crate::cli::failure::Failure;
 use crate::cli::format::table;
 use crate::cli::report::when;
 use crate::cli::site::Workplace;
-use crate::cli::{changes, connect, json, pages};
+use crate::cli::{changes, connect, json, live as looks, pages};
 
 impl Run {
     /// Publishes a preview, and leaves the live site as it is.
@@ -70,6 +72,11 @@ impl Run {
             ..json::Publish::counting(&published.changes, published.files)
         };
         let promote = again(&self.global, &format!("promote {name}"));
+        let hidden = why_hidden(workplace, name, &prepared).await?;
+        let value = json::Publish {
+            shown: hidden.as_ref().map(Option::is_none),
+            ..value
+        };
         if let Some(actions) = &self.actions {
             let told = SummaryInput {
                 value: &value,
@@ -88,6 +95,13 @@ impl Run {
             };
             format!("{text}{shown}promote: {promote}\n")
         })?;
+        if let Some(Some(why)) = hidden {
+            let nginx = again(&self.global, "nginx");
+            self.screen.warn(&format!(
+                "the channel is published, but its address does not show it: {why}; `{nginx}` prints the vhost, which shows channels, and *.{} has to lead to the host",
+                workplace.config.channels.domain.as_deref().unwrap_or_default()
+            ));
+        }
         self.note_reported();
         let pruned = self.tidy_up(workplace, session, &published).await;
         if let Some(text) = changes::pruned(pruned) {
@@ -134,6 +148,26 @@ impl Run {
         })?;
         Ok(0)
     }
+}
+
+/// Returns why the origin does not show, under the address of a channel, what was published there; `Some(None)` if it
+/// does, and `None` if there is no origin to ask.
+async fn why_hidden(
+    workplace: &Workplace,
+    name: &ChannelName,
+    prepared: &Prepared,
+) -> Result<Option<Option<String>>, Failure> {
+    let domain = workplace.config.channels.domain.as_ref();
+    let (Some(domain), Some((origin, _))) = (domain, looks::origin(workplace).await?) else {
+        return Ok(None);
+    };
+    let place = origin.named(&format!("{name}.{domain}"));
+    Ok(Some(match visitor::marker(&place, &prepared.rules).await {
+        Ok(Some(marker)) if marker.tree == prepared.site.root.to_string() => None,
+        Ok(Some(_)) => Some("another release answers there".to_owned()),
+        Ok(None) => Some("nothing answers there that says what it serves".to_owned()),
+        Err(error) => Some(error.to_string()),
+    }))
 }
 
 /// Returns the address of a channel; `None` if the vhost shows no channels.

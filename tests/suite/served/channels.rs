@@ -195,3 +195,25 @@ fn a_preview_is_seen_in_a_browser_and_promoted_by_one_swap() {
     project.run(&["rollback"]).expect_code(0);
     assert_eq!((tour("docs"), tour("pr-12.preview")), (live, preview));
 }
+
+#[test]
+fn a_preview_that_the_vhost_does_not_show_is_a_warning() {
+    let project = project("");
+    project.run(&["publish"]).expect_code(0);
+    publish(&project, "pr-12", "twelve");
+    let with_channels = Nginx::of(&project, &[]);
+    project.write_manifest(&MANIFEST.replace("[channels]\ndomain = \"preview.localhost\"\n", ""));
+    let without = Nginx::of(&project, &[]);
+    for (nginx, is_shown) in [(&with_channels, true), (&without, false)] {
+        project.write_manifest(&format!(
+            "{MANIFEST}[verify]\norigin = \"http://{}\"\n",
+            nginx.address()
+        ));
+        let published = project.run(&["publish", "--channel", "pr-12", "--json"]).expect_code(0);
+        assert_eq!(published.json()["shown"], is_shown, "{published}");
+        let is_told = published
+            .stderr
+            .contains("its address does not show it: another release answers there");
+        assert_eq!(is_told, !is_shown, "{published}");
+    }
+}
