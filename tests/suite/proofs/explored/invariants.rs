@@ -46,6 +46,12 @@ impl Known {
                 }
             }
         }
+        for name in disk.list("channels") {
+            let preview = read_disk(disk, &format!("channels/{name}"));
+            if !self.sites.contains(&preview) {
+                return Err(format!("the channel {name} shows a mixture: {:?}", preview.keys()));
+            }
+        }
         for folder in disk.list("objects") {
             for object in disk.list(&format!("objects/{folder}")) {
                 let bytes = disk.bytes(&format!("objects/{folder}/{object}")).unwrap_or_default();

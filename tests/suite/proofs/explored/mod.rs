@@ -29,6 +29,13 @@ fn case(name: &'static str, actors: Vec<Command>) -> Case {
     }
 }
 
+/// A case in which a channel shows another site.
+fn with_channel(name: &'static str, actors: Vec<Command>) -> Case {
+    let mut case = case(name, actors);
+    case.before.push(Command::PublishToChannel(grown()));
+    case
+}
+
 fn pairs() -> Vec<Case> {
     let publish = || Command::Publish(edited());
     let other = || Command::Publish(grown());
@@ -47,6 +54,17 @@ fn pairs() -> Vec<Case> {
         ),
         case("publish and hold", vec![publish(), Command::Hold]),
         case("two prunes", vec![Command::Prune(1), Command::Prune(1)]),
+        case(
+            "publish, and publish to a channel",
+            vec![publish(), Command::PublishToChannel(grown())],
+        ),
+        case(
+            "publish to a channel, and prune",
+            vec![Command::PublishToChannel(grown()), Command::Prune(1)],
+        ),
+        with_channel("promotion and publish", vec![Command::Promote, publish()]),
+        with_channel("promotion and removal", vec![Command::Promote, Command::RemoveChannel]),
+        with_channel("removal and prune", vec![Command::RemoveChannel, Command::Prune(1)]),
     ]
 }
 
