@@ -41,6 +41,7 @@ pub fn prune(extent: Extent, table: &mut Table) {
                 skew: Duration::from_secs(7 * 24 * 60 * 60),
                 expire: Duration::from_hours(14 * 24),
                 dry_run: false,
+                yields: false,
             };
             let before = (ours.far.bytes_up(), ours.far.bytes_down());
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");

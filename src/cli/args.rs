@@ -138,14 +138,7 @@ Examples:
 Examples:
   syntax-publish promote pr-12
   syntax-publish promote pr-12 --force    although another release went live since")]
-    Promote {
-        /// The channel
-        #[arg(value_name = "CHANNEL", value_parser = channel)]
-        channel: ChannelName,
-        /// Promote it even if another release went live since it was published, which undoes that release
-        #[arg(long)]
-        force: bool,
-    },
+    Promote(Promote),
 
     /// List the channels on the target, or remove one
     #[command(after_help = "\
@@ -363,6 +356,21 @@ pub struct Serve {
     /// Open the site in the browser
     #[arg(long)]
     pub open: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Promote {
+    /// The channel
+    #[arg(value_name = "CHANNEL", value_parser = channel)]
+    pub channel: ChannelName,
+
+    /// Promote it even if another release went live since it was published, which undoes that release
+    #[arg(long)]
+    pub force: bool,
+
+    /// Promote it even if that removes more pages than `max-removed` allows
+    #[arg(long)]
+    pub allow_removals: bool,
 }
 
 #[derive(Debug, Subcommand)]

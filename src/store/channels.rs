@@ -1,20 +1,18 @@
-//! Channels: previews beside the live site. Lists them, and removes one.
+//! Channels: previews beside the live site. Only reads them; `rollback` removes one.
 //!
 //! A publish to a channel is a publish like any other (`publish`), with another symlink at its end. This module must
 //! never touch a release: prune deletes those that no channel leads to any more.
 
 use std::time::Duration;
 
-use crate::host::{Op, Time};
+use crate::host::{Kind, Op, Time};
 use crate::model::channel::{ChannelName, Slot};
-use crate::model::event::Observer;
 use crate::model::layout;
 use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::store::Error;
 use crate::store::flight::Read;
 use crate::store::open;
 use crate::store::refusal::done_or_gone;
-use crate::store::rollback;
 use crate::store::session::Session;
 
 /// A channel's symlink.
@@ -56,6 +54,7 @@ pub async fn links(session: &Session) -> Result<Vec<ChannelLink>, Error> {
     done_or_gone(session, [&listed]).await?;
     let names = listed.names().unwrap_or_default().iter();
     let mut named: Vec<(ChannelName, Time)> = names
+        .filter(|(_, attr)| attr.kind == Kind::Symlink)
         .filter_map(|(name, attr)| Some((name.parse().ok()?, attr.mtime)))
         .collect();
     named.sort_unstable();
@@ -100,13 +99,4 @@ pub async fn find(session: &Session, name: &ChannelName) -> Result<Channel, Erro
             wanted: name.clone(),
             there,
         })
-}
-
-/// Removes a channel. The next prune deletes what only its release needs.
-///
-/// # Errors
-/// [`Error`]; [`Error::NoSuchChannel`] if there is none of this name.
-pub async fn remove(session: &Session, name: &ChannelName, observer: &dyn Observer) -> Result<(), Error> {
-    find(session, name).await?;
-    rollback::remove_channel(session, name, observer).await
 }

@@ -55,7 +55,7 @@ impl FormerReleases {
         let (Some(current), Some(live)) = (facts.current.clone(), root) else {
             return Ok(Self::default());
         };
-        let mut before = before(&Records::read(session, MOST).await?, current, window);
+        let mut before = before(&Records::read(session, 4 * MOST).await?, current, window);
         loop {
             let known = |digest| site.tree(digest).or_else(|| facts.manifest(digest));
             let compared = before.iter().map(|(known_since, root)| {

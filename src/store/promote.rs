@@ -7,11 +7,13 @@
 use crate::model::channel::ChannelName;
 use crate::model::layout;
 use crate::model::manifest::Site;
-use crate::model::release::{ReleaseDocument, ReleaseId};
+use crate::model::path::SitePath;
+use crate::model::release::ReleaseDocument;
 use crate::site::check::known::{Findings, Reference};
 use crate::store::channels::{self, Channel};
-use crate::store::open;
+use crate::store::open::{self, StoreSnapshot};
 use crate::store::plan::{self, HostFacts};
+use crate::store::publish::{self, Replaced};
 use crate::store::remote_source;
 use crate::store::session::Session;
 use crate::store::signing::AllowedSigners;
@@ -34,11 +36,20 @@ pub struct Promotion {
 /// [`Error`]; [`Error::NoSuchChannel`] if there is no such channel.
 pub async fn read(session: &Session, name: &ChannelName, signers: Option<&AllowedSigners>) -> Result<Promotion, Error> {
     let Channel { link, document } = channels::find(session, name).await?;
-    let damaged = |path: String| StoreError::damaged(session.host_name(), path, "it is missing or does not read");
-    let document = document.ok_or_else(|| damaged(layout::release_document(&link.release)))?;
-    if let Some(signers) = signers {
-        signers.insist(session, &link.release).await?;
-    }
+    let document = match signers {
+        // The bytes that were signed, and not those that the host showed before.
+        Some(signers) => Some(signers.insist(session, &link.release).await?),
+        None => document,
+    };
+    let root = open::root(session, &link.release).await?;
+    let is_shown = |document: &ReleaseDocument| {
+        document.id == link.release && document.channel.as_deref() == Some(name.as_str()) && Some(document.root) == root
+    };
+    let document = document.filter(is_shown).ok_or_else(|| {
+        let path = layout::release_document(&link.release);
+        let detail = "it is missing, or is not about what the channel shows";
+        StoreError::damaged(session.host_name(), path, detail)
+    })?;
     let site = remote_source::site(session, document.root).await?;
     let mut facts = HostFacts {
         current: Some(link.release),
@@ -58,12 +69,28 @@ pub async fn read(session: &Session, name: &ChannelName, signers: Option<&Allowe
 }
 
 impl Promotion {
+    /// Returns the options of the publish that makes this the live site in place of the release that is live now.
+    #[must_use]
+    pub fn publishing(&self, live: StoreSnapshot, options: publish::Options) -> publish::Options {
+        publish::Options {
+            replaces: Some(Replaced(live.store_state.current.clone())),
+            findings: Some(self.findings.clone()),
+            commit: self.document.commit.clone(),
+            message: self.document.message.clone(),
+            store_snapshot: Some(live),
+            ..options
+        }
+    }
+
     /// Refuses if another release went live since the channel was published, because promoting would undo it.
     ///
     /// # Errors
     /// [`Error::LiveMoved`].
-    pub fn refuse_if_live_moved(&self, channel: &ChannelName, live: Option<&ReleaseId>) -> Result<(), Error> {
-        if self.document.previous.as_ref() == live {
+    pub fn refuse_if_live_moved(&self, channel: &ChannelName, live: &StoreSnapshot) -> Result<(), Error> {
+        let root = live.facts.live.get(&SitePath::root()).copied().flatten();
+        let live = live.store_state.current.as_ref();
+        // Promoting what is live already undoes nothing.
+        if self.document.previous.as_ref() == live || root == Some(self.document.root) {
             return Ok(());
         }
         Err(Error::LiveMoved {

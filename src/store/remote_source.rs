@@ -8,20 +8,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle as Runtime;
 
-use crate::host::{Answer, HostError, MAX_READ, Op};
+use crate::host::{Answer, Host, HostError, MAX_READ, Op};
 use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
 use crate::model::layout;
 use crate::model::manifest::{Coverage, MOST_FOLDERS, Site};
 use crate::model::path::SitePath;
-use crate::site::source::{Source, SourceError, unchanged};
+use crate::site::source::{Source, SourceError, in_pieces, unchanged};
 use crate::store::flight::Read;
 use crate::store::open;
 use crate::store::plan::HostFacts;
 use crate::store::session::Session;
 use crate::store::{Error, StoreError};
 
-/// How many bytes of content are kept in memory.
+/// How many bytes of content are kept in memory. A file of more than a sixteenth of this is not kept.
 const KEPT: usize = 64 << 20;
 
 /// How much longer than its file an encoding may be, in bytes.
@@ -52,6 +52,9 @@ pub struct RemoteSource {
     site: Site,
     runtime: Runtime,
     kept: Mutex<HashMap<String, Arc<Vec<u8>>>>,
+    /// Whether a lost connection is made again, one reader at a time. `None`: a run that has begun something on the host
+    /// has to do that itself.
+    again: Option<tokio::sync::Mutex<()>>,
 }
 
 impl RemoteSource {
@@ -63,28 +66,47 @@ impl RemoteSource {
             site,
             runtime: Runtime::current(),
             kept: Mutex::default(),
+            again: None,
         }
     }
 
-    /// Returns an object, which has at most so many bytes. A connection that was lost meanwhile is made again.
+    /// Makes a connection again that was lost between two reads. Only for a session that does nothing else.
+    #[must_use]
+    pub fn reconnecting(mut self) -> Self {
+        self.again = Some(tokio::sync::Mutex::default());
+        self
+    }
+
+    async fn read_again(&self, name: &str, most: u64) -> Result<Vec<u8>, Error> {
+        let host = self.session.host().await?;
+        match (read(&self.session, &*host, name, most).await, &self.again) {
+            (Err(Error::Store(StoreError::Host(HostError::Lost { .. }))), Some(again)) => {
+                let _alone = again.lock().await;
+                let there = self.session.connected();
+                let host = match there.filter(|there| !Arc::ptr_eq(there, &host)) {
+                    Some(newer) => newer,
+                    None => self.session.connect_again().await?,
+                };
+                read(&self.session, &*host, name, most).await
+            }
+            (read, _) => read,
+        }
+    }
+
+    /// Returns an object, which has at most so many bytes.
     fn object(&self, path: &SitePath, name: &str, most: u64) -> Result<Arc<Vec<u8>>, SourceError> {
         let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bytes) = kept().get(name) {
             return Ok(Arc::clone(bytes));
         }
-        let read = self.runtime.block_on(async {
-            match read(&self.session, name, most).await {
-                Err(Error::Store(StoreError::Host(HostError::Lost { .. }))) => {
-                    self.session.connect_again().await?;
-                    read(&self.session, name, most).await
-                }
-                read => read,
-            }
-        });
+        let read = self.runtime.block_on(self.read_again(name, most));
         let bytes = read.map(Arc::new).map_err(|error| SourceError::Unreadable {
             path: path.clone(),
             source: std::io::Error::other(error),
         })?;
+        if bytes.len() > KEPT / 16 {
+            return Ok(bytes);
+        }
         let mut kept = kept();
         if kept.values().map(|bytes| bytes.len()).sum::<usize>() + bytes.len() > KEPT {
             kept.clear();
@@ -94,10 +116,11 @@ impl RemoteSource {
     }
 }
 
-/// Reads a file of the store, which has at most so many bytes.
-async fn read(session: &Session, path: &str, most: u64) -> Result<Vec<u8>, Error> {
-    let opened = session.ask(Op::Open(path.to_owned())).await?;
-    let Some(handle) = opened.opened() else {
+/// Reads a file of the store, which has at most so many bytes. All over one connection, because a handle means another
+/// file on the next.
+async fn read(session: &Session, host: &dyn Host, path: &str, most: u64) -> Result<Vec<u8>, Error> {
+    let opened = host.flight(vec![Op::Open(path.to_owned())]).await?;
+    let Some(handle) = opened.first().and_then(Read::opened) else {
         return Err(StoreError::damaged(session.host_name(), path, "it is missing or can't be read").into());
     };
     let mut bytes = Vec::new();
@@ -109,7 +132,7 @@ async fn read(session: &Session, path: &str, most: u64) -> Result<Vec<u8>, Error
             offset: before + piece * u64::from(MAX_READ),
             length: MAX_READ,
         });
-        let answers = session.flight(pieces.collect()).await?;
+        let answers = host.flight(pieces.collect()).await?;
         for answer in &answers {
             if let Ok(Answer::Bytes(piece)) = answer {
                 bytes.extend_from_slice(piece);
@@ -122,7 +145,7 @@ async fn read(session: &Session, path: &str, most: u64) -> Result<Vec<u8>, Error
             break answers.iter().all(Read::done);
         }
     };
-    session.flight(vec![Op::Close(handle)]).await?;
+    host.flight(vec![Op::Close(handle)]).await?;
     if !is_complete {
         return Err(
             StoreError::damaged(session.host_name(), path, "it is too long, or can't be read to its end").into(),
@@ -135,6 +158,21 @@ impl Source for RemoteSource {
     fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError> {
         let bytes = self.object(path, &layout::object(digest), size)?;
         unchanged(bytes.to_vec(), path, digest, size)
+    }
+
+    fn read_pieces(
+        &self,
+        path: &SitePath,
+        digest: Digest,
+        size: u64,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), SourceError> {
+        let bytes = self.object(path, &layout::object(digest), size)?;
+        if bytes.len() as u64 != size || Digest::of(&bytes) != digest {
+            return Err(SourceError::Changed { path: path.clone() });
+        }
+        in_pieces(&bytes, take);
+        Ok(())
     }
 
     fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError> {

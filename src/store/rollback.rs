@@ -12,6 +12,7 @@ use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseId, RunId};
 use crate::store::Error;
 use crate::store::StoreError;
+use crate::store::channels;
 use crate::store::flight::{Attributes, Done, Flight, Read, Text, Ticket};
 use crate::store::open::{self, LockOps, OpenOptions, StoreState};
 use crate::store::pending_purges::{Delivery, Paid};
@@ -113,7 +114,16 @@ pub async fn rollback(
         }
         // The pool has no files of a channel's release, which open tabs would request after the next swap.
         let document = open::document(session, &release).await?;
-        if let Some(channel) = document.and_then(|document| document.channel) {
+        let channel = match document {
+            Some(document) => document.channel,
+            None => {
+                let mut links = channels::links(session).await?.into_iter();
+                links
+                    .find(|link| link.release == release)
+                    .map(|link| link.name.to_string())
+            }
+        };
+        if let Some(channel) = channel {
             return Err(Error::OfChannel { release, channel });
         }
         take(&release).await?;
@@ -186,15 +196,12 @@ pub async fn resume(session: &Session, observer: &dyn Observer) -> Result<Option
     Ok(store_state.hold)
 }
 
-/// Removes a channel's symlink.
+/// Removes a channel. The next prune deletes what only its release needs.
 ///
 /// # Errors
-/// [`Error`].
-pub(super) async fn remove_channel(
-    session: &Session,
-    name: &ChannelName,
-    observer: &dyn Observer,
-) -> Result<(), Error> {
+/// [`Error`]; [`Error::NoSuchChannel`] if there is none of this name.
+pub async fn remove_channel(session: &Session, name: &ChannelName, observer: &dyn Observer) -> Result<(), Error> {
+    channels::find(session, name).await?;
     let change = LockedChange::RemoveChannel { name: name.clone() };
     let known = open::inspect(session, []).await?.store_state;
     change_under_lock(session, &change, &known, Waiting::no_longer(observer)).await

@@ -38,15 +38,19 @@ impl Run {
         stop.abort();
     }
 
-    /// Prunes after a publish, if that is due, and returns what was deleted. The site is already live, so a failure is
-    /// only a warning.
+    /// Prunes after a publish, if that is due, and returns what was deleted. `yields` as in [`prune::Options`]. The publish
+    /// is done, so a failure is only a warning.
     pub(super) async fn tidy_up(
         &self,
         workplace: &Workplace,
         session: &Session,
         published: &Published,
+        yields: bool,
     ) -> prune::Pruned {
-        let options = retention(workplace, false);
+        let options = prune::Options {
+            yields,
+            ..retention(workplace, false)
+        };
         let pruned = async {
             if published.swapped && prune::is_due(session, &options, published.files).await? {
                 prune::prune(session, &options, &*self.progress).await
@@ -56,7 +60,8 @@ impl Run {
         };
         pruned.await.unwrap_or_else(|error: Error| {
             let later = again(&self.global, "prune");
-            let text = format!("the release is live, but old ones could not be pruned: {error}; try `{later}` later");
+            let text =
+                format!("the publish is done, but old releases could not be pruned: {error}; try `{later}` later");
             self.progress.say("warning", &text);
             prune::Pruned::default()
         })
@@ -135,6 +140,7 @@ fn retention(workplace: &Workplace, dry_run: bool) -> prune::Options {
         keep: workplace.config.publish.keep.get(),
         skew: workplace.config.publish.skew,
         expire: workplace.config.channels.expire,
+        yields: false,
         dry_run,
     }
 }

@@ -8,7 +8,7 @@ use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::release::timestamp;
 use syntax_publish::site::pipeline::Prepared;
 use syntax_publish::store::channels::{self, Channel};
-use syntax_publish::store::publish;
+use syntax_publish::store::{publish, rollback};
 
 use super::change::shell_behind;
 use super::deliver::publish_options;
@@ -103,7 +103,7 @@ impl Run {
             ));
         }
         self.note_reported();
-        let pruned = self.tidy_up(workplace, session, &published).await;
+        let pruned = self.tidy_up(workplace, session, &published, true).await;
         if let Some(text) = changes::pruned(pruned) {
             self.screen.note(&text);
         }
@@ -140,7 +140,7 @@ impl Run {
     /// Removes a channel.
     pub(super) async fn remove_channel(&self, name: &ChannelName) -> Result<u8, Failure> {
         let (workplace, session) = self.open("channels")?;
-        channels::remove(session, name, &*self.progress).await?;
+        rollback::remove_channel(session, name, &*self.progress).await?;
         self.finish();
         let removed = name.to_string();
         self.screen.summary(&json::RemovedChannel { removed }, || {

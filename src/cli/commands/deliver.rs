@@ -12,7 +12,6 @@ use syntax_publish::live::deliver::{
 use syntax_publish::live::http::Endpoint;
 use syntax_publish::live::notify::{self, Notice};
 use syntax_publish::live::{Finding, Side};
-use syntax_publish::model::channel::ChannelName;
 use syntax_publish::model::manifest::Changes;
 use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::release::ReleaseId;
@@ -20,6 +19,8 @@ use syntax_publish::model::severity::Severity;
 use syntax_publish::model::tree::File;
 use syntax_publish::next::client::Client;
 use syntax_publish::rules::{PageForm, Rules};
+use syntax_publish::site::check::moved;
+use syntax_publish::site::moved::MovedCheck;
 use syntax_publish::site::pipeline::{self, Prepared};
 use syntax_publish::site::source::Source;
 use syntax_publish::store::open::StoreSnapshot;
@@ -36,7 +37,7 @@ use super::ask::{chosen, moved_check};
 use super::change::{TOOL, shell_behind};
 use super::{Judge, Run};
 use crate::cli::actions::SummaryInput;
-use crate::cli::args::{Publish, Rollback, again};
+use crate::cli::args::{Promote, Publish, Rollback, again};
 use crate::cli::failure::Failure;
 use crate::cli::format::count;
 use crate::cli::screen::say;
@@ -109,12 +110,13 @@ impl Run {
     }
 
     /// Makes exactly what a channel shows the live site.
-    pub(super) async fn promote(&self, name: &ChannelName, force: bool) -> Result<u8, Failure> {
-        let promote = Box::pin(self.promote_and_look(name, force));
+    pub(super) async fn promote(&self, options: Promote) -> Result<u8, Failure> {
+        let promote = Box::pin(self.promote_and_look(options));
         self.telling_of_failure("promote", promote).await
     }
 
-    async fn promote_and_look(&self, name: &ChannelName, force: bool) -> Result<u8, Failure> {
+    async fn promote_and_look(&self, options: Promote) -> Result<u8, Failure> {
+        let name = &options.channel;
         let (workplace, session) = self.open("promote")?;
         self.progress
             .plainly(&changes::begun(&format!("promoting {name} of"), workplace));
@@ -123,23 +125,27 @@ impl Run {
         let signers = signing.required().map_err(Error::from)?.cloned();
         let store_snapshot = open::inspect(session, []).await.map_err(Error::from)?;
         let promotion = promote::read(session, name, signers.as_ref()).await?;
-        let live = store_snapshot.store_state.current.clone();
-        if !force {
-            promotion.refuse_if_live_moved(name, live.as_ref())?;
+        if !options.force {
+            promotion.refuse_if_live_moved(name, &store_snapshot)?;
         }
         let files = promotion.site.all_files().map(|(path, file)| (path, file.clone()));
         let rules = self.rules_of(workplace, &files.collect()).await?;
+        let moved = MovedCheck {
+            level: workplace.config.check.levels.of(moved::NAME),
+            rules: rules.clone(),
+        };
+        let mut refusals = publish::Refusals::new(&workplace.config, Vec::new(), moved)?;
+        if options.allow_removals {
+            refusals.max_removed = None;
+        }
         let how = publish::Options {
-            replaces: live,
-            findings: Some(promotion.findings),
-            commit: promotion.document.commit,
-            message: promotion.document.message,
+            refusals,
             signing,
             seen: site::cache().map(|folder| (folder, workplace.identity())),
             purges: !looks::purges(workplace).is_empty(),
-            store_snapshot: Some(store_snapshot),
             ..publish::Options::new(TOOL)
         };
+        let how = promotion.publishing(store_snapshot, how);
         let source: Arc<dyn Source> = Arc::new(RemoteSource::new(Arc::clone(session), promotion.site.clone()));
         let job = publish::Job::new(&source, &promotion.site, &how);
         let looking = Looking {
@@ -224,7 +230,7 @@ impl Run {
         self.tell_of_publish(&published, &told, &failed).await;
         // Pruning comes last, because all that was reported so far is true whatever happens to it.
         self.note_reported();
-        let pruned = self.tidy_up(workplace, session, &published).await;
+        let pruned = self.tidy_up(workplace, session, &published, false).await;
         if let Some(text) = changes::pruned(pruned) {
             self.screen.note(&text);
         }

@@ -111,7 +111,7 @@ impl Run {
             Command::Watch(options) => self.watch(options).await,
             Command::Serve(options) => self.serve(options).await,
             Command::Rollback(options) => self.rollback(options).await,
-            Command::Promote { channel, force } => self.promote(&channel, force).await,
+            Command::Promote(options) => self.promote(options).await,
             Command::Channels { action: None } => self.channels().await,
             Command::Channels {
                 action: Some(ChannelsAction::Remove { channel }),

@@ -36,7 +36,7 @@ impl Run {
         let files = site.all_files().map(|(path, file)| (path, file.clone())).collect();
         let prepared = Prepared {
             rules: self.rules_of(workplace, &files).await?,
-            source: Arc::new(RemoteSource::new(Arc::clone(session), site.clone())),
+            source: Arc::new(RemoteSource::new(Arc::clone(session), site.clone()).reconnecting()),
             site,
             problems: Vec::new(),
             left_out: LeftOut::default(),

@@ -86,8 +86,15 @@ async fn newest_documents(session: &Session) -> Result<Vec<ReleaseDocument>, Sto
     let mut ids: Vec<ReleaseId> = ids.filter_map(|id| id.parse().ok()).collect();
     ids.sort_unstable();
     ids.reverse();
-    ids.truncate(MOST);
-    // What a channel has was never given to visitors of the live site.
-    let documents = documents(session, &ids).await?.into_iter().flatten();
-    Ok(documents.filter(|document| document.channel.is_none()).collect())
+    let mut newest = Vec::new();
+    for some in ids.chunks(MOST) {
+        let found = documents(session, some).await?.into_iter().flatten();
+        // What a channel has was never given to visitors of the live site.
+        newest.extend(found.filter(|document| document.channel.is_none()));
+        if newest.len() >= MOST {
+            break;
+        }
+    }
+    newest.truncate(MOST);
+    Ok(newest)
 }

@@ -45,6 +45,8 @@ pub struct StoreState {
     pub hold: Option<Hold>,
     /// The last run that changed anything.
     pub generation: Option<Generation>,
+    /// When that was, by the host's clock.
+    pub changed: Option<Time>,
     /// When prune last deleted what nothing refers to, by the host's clock.
     pub swept: Option<Time>,
     /// What is known about the delivery to visitors.
@@ -66,6 +68,7 @@ struct Head {
     current_link: Ticket<Attributes>,
     hold: Ticket<Text>,
     generation: Ticket<Text>,
+    generation_link: Ticket<Attributes>,
     swept: Ticket<Attributes>,
     delivery: Ticket<Text>,
     former: Ticket<Text>,
@@ -82,6 +85,7 @@ impl Head {
             current_link: flight.lstat(layout::CURRENT),
             hold: flight.read_link(layout::HOLD),
             generation: flight.read_link(layout::GENERATION),
+            generation_link: flight.lstat(layout::GENERATION),
             swept: flight.lstat(layout::SWEPT),
             delivery: flight.read_link(layout::DELIVERY),
             former: flight.read_link(layout::FORMER),
@@ -413,6 +417,7 @@ async fn read_entrance(session: &Session, head: &Head, answers: &Landed) -> Resu
     // A generation that can't be parsed counts as none, because the next run writes a new one.
     let generation = answers.text(head.generation).and_then(|text| text.parse().ok());
     let since = answers.attr(head.current_link).map(|attr| attr.mtime);
+    let changed = answers.attr(head.generation_link).map(|attr| attr.mtime);
     let swept = answers.attr(head.swept).map(|attr| attr.mtime);
     let delivery = answers.text(head.delivery);
     let delivery = delivery.map(|text| Delivery::read(&text)).unwrap_or_default();
@@ -422,6 +427,7 @@ async fn read_entrance(session: &Session, head: &Head, answers: &Landed) -> Resu
         exists: true,
         delivery,
         former,
+        changed,
         swept,
         current,
         since,

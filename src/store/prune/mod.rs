@@ -52,7 +52,7 @@ const ATTEMPTS: u32 = 4;
 /// What to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// How many releases to keep, newest first. In addition, prune always keeps the live one, the one that it replaced,
+    /// How many releases of the live site to keep, newest first. Channels keep what they show. In addition, prune always keeps the live one, the one that it replaced,
     /// and those that a rollback left within `skew`, because an `undo:` line may have named them.
     pub keep: usize,
     /// How long immutable files of replaced releases stay in the pool.
@@ -61,6 +61,19 @@ pub struct Options {
     pub expire: Duration,
     /// Only report what would be deleted.
     pub dry_run: bool,
+    /// Whether runs that change the live site need not wait for this one.
+    pub yields: bool,
+}
+
+impl Options {
+    fn staging_dir(&self) -> StagingDir {
+        let run = crate::store::run_id::run_id();
+        if self.yields {
+            StagingDir::yielding(run)
+        } else {
+            StagingDir::new(run)
+        }
+    }
 }
 
 /// What was deleted, or would be. `--json` prints it, so fields may be added but must never be renamed.
@@ -90,12 +103,13 @@ pub async fn prune(session: &Session, options: &Options, observer: &dyn Observer
             return Ok(Pruned::default());
         }
         if options.dry_run {
-            // Nothing may be made to read the host's clock from. Since when a release is live is a lower bound.
-            return Ok(mark(session, options, store_state.since.unwrap_or(0)).await?.pruned());
+            // Nothing may be made to read the host's clock from. The last change is a lower bound.
+            return Ok(mark(session, options, store_state.changed.unwrap_or(0)).await?.pruned());
         }
-        let marker = claim(session, observer).await?;
+        let marker = claim(session, options, observer).await?;
         let dead = mark(session, options, marker.now).await?;
-        if take_away(session, &marker.run, &dead, observer).await? {
+        let staging_dir = options.staging_dir();
+        if take_away(session, &marker.run, &dead, staging_dir, observer).await? {
             clear_stale(session, marker.now).await?;
             return Ok(dead.pruned());
         }
@@ -113,7 +127,7 @@ pub async fn prune(session: &Session, options: &Options, observer: &dyn Observer
 /// [`Error`] if the connection is lost.
 pub async fn is_due(session: &Session, options: &Options, files: u64) -> Result<bool, Error> {
     let store_state = open::read_state(session).await?;
-    let rested = match (store_state.swept, store_state.since) {
+    let rested = match (store_state.swept, store_state.changed) {
         (Some(swept), Some(now)) => now.saturating_sub(swept) > SWEEP_EVERY,
         _ => true,
     };
@@ -121,7 +135,7 @@ pub async fn is_due(session: &Session, options: &Options, files: u64) -> Result<
         return Ok(false);
     }
     let channels = channels::links(session).await?;
-    let now = store_state.since.unwrap_or(0);
+    let now = store_state.changed.unwrap_or(0);
     let expired = channels.iter().any(|channel| channel.is_expired(now, options.expire));
     Ok(expired || open::releases(session).await?.len() > options.keep + channels.len())
 }
@@ -133,8 +147,8 @@ struct SweepMark {
 }
 
 /// Moves the generation on, so that any publish after this is noticed.
-async fn claim(session: &Session, observer: &dyn Observer) -> Result<SweepMark, Error> {
-    let mut staging_dir = StagingDir::new(crate::store::run_id::run_id());
+async fn claim(session: &Session, options: &Options, observer: &dyn Observer) -> Result<SweepMark, Error> {
+    let mut staging_dir = options.staging_dir();
     let claimed = async {
         let store_state = open::enter(session, &mut staging_dir).await?;
         let generation = next_generation(&store_state, staging_dir.run());
@@ -391,8 +405,13 @@ fn parents_first(dead: &HashSet<Digest>, facts: &HostFacts) -> Vec<Digest> {
 }
 
 /// Takes away what is dead under the lock, unless something was published since it was marked. Returns whether it did.
-async fn take_away(session: &Session, marker: &RunId, dead: &Dead, observer: &dyn Observer) -> Result<bool, Error> {
-    let mut staging_dir = StagingDir::new(crate::store::run_id::run_id());
+async fn take_away(
+    session: &Session,
+    marker: &RunId,
+    dead: &Dead,
+    mut staging_dir: StagingDir,
+    observer: &dyn Observer,
+) -> Result<bool, Error> {
     let result = take_away_under_lock(session, marker, dead, &mut staging_dir, observer).await;
     let run = staging_dir.run().clone();
     let holding = staging_dir.is_holding();

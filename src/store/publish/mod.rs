@@ -58,8 +58,8 @@ const RECONNECTS: u32 = 2;
 pub struct Options {
     /// What leads to the release afterwards. A channel leaves the live site as it is, byte for byte.
     pub slot: Slot,
-    /// The release that the new one must replace; `None` for any.
-    pub replaces: Option<ReleaseId>,
+    /// What the new release must replace; `None` for anything.
+    pub replaces: Option<Replaced>,
     /// The findings to keep with the release, if they are not those of `refusals`.
     pub findings: Option<Findings>,
     /// The commit that the export was built from.
@@ -176,8 +176,8 @@ struct Attempts {
 }
 
 /// The release that a plan replaces, if any.
-#[derive(Clone, PartialEq, Eq)]
-struct Replaced(Option<ReleaseId>);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced(pub Option<ReleaseId>);
 
 /// A release staged for the swap.
 struct StagedRelease {
@@ -285,7 +285,7 @@ impl Publish<'_> {
         mut probe: impl AsyncFnMut(&Plan, FormerFiles),
     ) -> Result<(Published, bool), Error> {
         let mut attempts = Attempts {
-            replaces: self.options.replaces.clone().map(|release| Replaced(Some(release))),
+            replaces: self.options.replaces.clone(),
             ..Attempts::default()
         };
         let (mut reconnects, mut planned, mut contended) = (0, 0, 0);

@@ -26,6 +26,7 @@ use crate::site::source::Source;
 use crate::store::Error;
 use crate::store::StoreError;
 use crate::store::attempt_error::AttemptError;
+use crate::store::channels;
 use crate::store::flight::{Flight, Read, Tickets};
 use crate::store::open::{self, StoreState};
 use crate::store::plan::{HostFacts, HostQuestion};
@@ -295,7 +296,11 @@ impl Repair<'_> {
         } else {
             let link = self.session.ask(Op::Lstat(layout::release(release))).await?.attr();
             let made = link.map_or(store_state.now, |attr| attr.mtime);
-            let former = open::releases(self.session).await?.into_iter().find(|id| id < release);
+            let channels = channels::links(self.session).await?;
+            let of_channel = |id: &ReleaseId| channels.iter().find(|channel| channel.release == *id);
+            let channel = of_channel(release).map(|channel| channel.name.to_string());
+            let mut former = open::releases(self.session).await?.into_iter();
+            let former = former.find(|id| id < release && of_channel(id).is_none());
             ReleaseDocument {
                 format: 1,
                 id: release.clone(),
@@ -308,7 +313,7 @@ impl Repair<'_> {
                 previous: former,
                 files: site.files,
                 bytes: site.bytes,
-                channel: None,
+                channel,
                 more: serde_json::Map::new(),
             }
         };

@@ -158,20 +158,29 @@ impl AllowedSigners {
     /// # Errors
     /// [`Error`] if the host can't be asked or the signature can't be judged.
     pub async fn verify_release(&self, session: &Session, release: &ReleaseId) -> Result<SignatureVerdict, Error> {
+        Ok(self.judge(session, release).await?.0)
+    }
+
+    /// Judges as [`Self::verify_release`] does, and returns the document if its signature counts.
+    async fn judge(
+        &self,
+        session: &Session,
+        release: &ReleaseId,
+    ) -> Result<(SignatureVerdict, Option<ReleaseDocument>), Error> {
         let paths = [layout::release_document(release), layout::release_signature(release)];
         let mut contents = open::read_files(session, &paths).await?.into_iter();
         let (document, signature) = (contents.next().flatten(), contents.next().flatten());
         let Some(document) = document else {
-            return Ok(SignatureVerdict::Bad("its document is missing".to_owned()));
+            return Ok((SignatureVerdict::Bad("its document is missing".to_owned()), None));
         };
         let Some(signature) = signature else {
-            return Ok(SignatureVerdict::Missing);
+            return Ok((SignatureVerdict::Missing, None));
         };
         let verdict = self.verify(&document, &signature).await?;
         let SignatureVerdict::Good(_) = &verdict else {
-            return Ok(verdict);
+            return Ok((verdict, None));
         };
-        let bad = |reason: &str| Ok(SignatureVerdict::Bad(reason.to_owned()));
+        let bad = |reason: &str| Ok((SignatureVerdict::Bad(reason.to_owned()), None));
         let Ok(document) = serde_json::from_slice::<ReleaseDocument>(&document) else {
             return bad("what was signed is no release document");
         };
@@ -181,20 +190,18 @@ impl AllowedSigners {
         if open::root(session, release).await? != Some(document.root) {
             return bad("the release leads to another site than was signed");
         }
-        Ok(verdict)
+        Ok((verdict, Some(document)))
     }
 
-    /// Accepts only a release whose signature counts.
+    /// Accepts only a release whose signature counts, and returns its document as it was signed.
     ///
     /// # Errors
     /// [`Error::Unsigned`] if it does not count; otherwise as [`Self::verify_release`].
-    pub async fn insist(&self, session: &Session, release: &ReleaseId) -> Result<(), Error> {
-        match self.verify_release(session, release).await?.problem() {
-            None => Ok(()),
-            Some(problem) => Err(Error::Unsigned {
-                release: release.clone(),
-                problem,
-            }),
-        }
+    pub async fn insist(&self, session: &Session, release: &ReleaseId) -> Result<ReleaseDocument, Error> {
+        let (verdict, document) = self.judge(session, release).await?;
+        document.ok_or_else(|| Error::Unsigned {
+            release: release.clone(),
+            problem: verdict.problem().unwrap_or_default(),
+        })
     }
 }

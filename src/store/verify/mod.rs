@@ -225,11 +225,14 @@ impl<'a> Walk<'a> {
         let link_itself = flight.lstat(link.clone());
         let link = flight.read_link(link);
         let document_file = flight.lstat(document.clone());
+        let current = flight.read_link(layout::CURRENT);
         let answers = self.session.send(flight).await?;
         self.owner = answers.attr(folder_tickets[0]).map(|attr| attr.uid);
         for (folder, ticket) in folders.into_iter().zip(folder_tickets) {
             self.store_folder(folder.to_owned(), answers.attr(ticket));
         }
+        let current = answers.text(current).and_then(|text| open::read_current(&text));
+        let is_live = current.as_ref() == Some(release);
         let text = answers.text(link);
         let linked = text.as_deref().and_then(root_of_link);
         let read = if answers.attr(document_file).is_some() {
@@ -238,7 +241,7 @@ impl<'a> Walk<'a> {
                 .and_then(|bytes| serde_json::from_slice::<ReleaseDocument>(&bytes).ok())
                 .filter(|document| document.id == *release)
                 .map(|document| {
-                    self.has_pool = document.channel.is_none();
+                    self.has_pool = is_live || document.channel.is_none();
                     document.root
                 })
                 .ok_or(DocumentFlaw::Damaged)

@@ -330,3 +330,65 @@ fn a_store_of_before_channels_gets_their_folder() {
     json(project.run(&["publish", "--channel", "a", "--json"]));
     assert!(Path::new(&folder.join("a")).exists());
 }
+
+#[test]
+fn a_promotion_that_removes_most_pages_takes_permission() {
+    let project = project();
+    for number in 0..20 {
+        project.write(format!("out/p{number}.html"), "<!doctype html><title>Page</title>");
+    }
+    json(project.run(&["publish", "--json"]));
+    for number in 0..20 {
+        fs::remove_file(project.dir.join(format!("out/p{number}.html"))).unwrap();
+    }
+    json(project.run(&["publish", "--channel", "pr-12", "--json"]));
+    let refused = project.run(&["promote", "pr-12", "--json"]).expect_code(3);
+    assert_eq!(refused.json()["error"]["code"], "removes-too-much");
+    json(project.run(&["promote", "pr-12", "--allow-removals", "--json"]));
+    // A second time there is nothing to promote, and nothing that it would undo.
+    assert_eq!(json(project.run(&["promote", "pr-12", "--json"]))["swapped"], false);
+}
+
+#[test]
+fn what_is_no_channel_in_their_folder_stops_nothing() {
+    let project = project();
+    json(project.run(&["publish", "--channel", "pr-12", "--json"]));
+    let folder = docroot(&project).join("channels");
+    fs::create_dir(folder.join("old")).unwrap();
+    fs::write(folder.join("notes"), "x").unwrap();
+    std::os::unix::fs::symlink("../elsewhere", folder.join("stray")).unwrap();
+    assert_eq!(json(project.run(&["channels", "--json"])).as_array().unwrap().len(), 1);
+    json(project.run(&["prune", "--json"]));
+    json(project.run(&["channels", "remove", "pr-12", "--json"]));
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 3);
+}
+
+#[test]
+fn a_document_that_is_not_about_what_the_channel_shows_is_not_believed() {
+    let project = project();
+    json(project.run(&["publish", "--json"]));
+    write_page(&project, "two");
+    let shown = json(project.run(&["publish", "--channel", "pr-12", "--json"]));
+    write_page(&project, "three");
+    let other = json(project.run(&["publish", "--channel", "other", "--json"]));
+    let document =
+        |published: &Value| docroot(&project).join(format!("releases/{}.json", published["release"].as_str().unwrap()));
+    let (right, wrong) = (document(&shown), fs::read_to_string(document(&other)).unwrap());
+    let kept = fs::read_to_string(&right).unwrap();
+    let root = |text: &str| {
+        serde_json::from_str::<Value>(text).unwrap()["root"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    for forged in [
+        kept.replace(&root(&kept), &root(&wrong)),
+        kept.replace("\"pr-12\"", "\"other\""),
+    ] {
+        fs::write(&right, forged).unwrap();
+        let refused = project.run(&["promote", "pr-12", "--json"]).expect_code(5);
+        assert_eq!(refused.json()["error"]["code"], "damaged");
+    }
+    fs::write(&right, kept).unwrap();
+    json(project.run(&["promote", "pr-12", "--json"]));
+}

@@ -541,6 +541,7 @@ fn unchanged_publish_asks_and_leaves() {
       lstat current
       readlink hold
       readlink generation
+      lstat generation
       lstat swept
       readlink delivery
       readlink former
@@ -601,6 +602,7 @@ fn edit_of_one_page_takes_few_flights_and_touches_its_folders_alone() {
       lstat current
       readlink hold
       readlink generation
+      lstat generation
       lstat swept
       readlink delivery
       readlink former

@@ -241,6 +241,7 @@ async fn step(model: &mut Model, real: &Real, command: &Command) {
                 skew: Duration::ZERO,
                 expire: Duration::from_hours(14 * 24),
                 dry_run: false,
+                yields: false,
             };
             prune::prune(&real.session("prune"), &options, &Silent).await.unwrap();
             let newest: BTreeSet<ReleaseId> = model.there.iter().rev().take(*keep).cloned().collect();

@@ -20,7 +20,6 @@ use syntax_publish::model::redirect::{self, Redirect, Status};
 use syntax_publish::model::release::{Owner, ReleaseId};
 use syntax_publish::site::source::{Source, SourceError};
 use syntax_publish::store::Error;
-use syntax_publish::store::channels;
 use syntax_publish::store::open;
 use syntax_publish::store::promote;
 use syntax_publish::store::prune;
@@ -192,14 +191,10 @@ pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Re
         }
         Command::Promote => {
             let session = session(connector, "promote", how);
-            let state = open::inspect(&session, []).await?.store_state;
+            let live = open::inspect(&session, []).await?;
             let promotion = promote::read(&session, &channel(), None).await?;
-            promotion.refuse_if_live_moved(&channel(), state.current.as_ref())?;
-            let options = publish::Options {
-                replaces: state.current,
-                findings: Some(promotion.findings),
-                ..options(how)
-            };
+            promotion.refuse_if_live_moved(&channel(), &live)?;
+            let options = promotion.publishing(live, options(how));
             let session = Arc::new(session);
             let source: Arc<dyn Source> = Arc::new(RemoteSource::new(Arc::clone(&session), promotion.site.clone()));
             let job = publish::Job::new(&source, &promotion.site, &options);
@@ -207,7 +202,7 @@ pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Re
         }
         Command::RemoveChannel => {
             let session = session(connector, "channels", how);
-            channels::remove(&session, &channel(), &Silent).await?;
+            rollback::remove_channel(&session, &channel(), &Silent).await?;
             Ok(None)
         }
         Command::PublishHavingSeen(content, before) => {
@@ -293,6 +288,7 @@ async fn prune_to(session: &Session, keep: usize, how: How) -> Result<prune::Pru
         keep,
         skew: how.skew,
         expire: how.expire,
+        yields: false,
         dry_run: false,
     };
     prune::prune(session, &options, &Silent).await

@@ -360,6 +360,7 @@ async fn run_all(place: &Place, lying: &Lying) -> Vec<&'static str> {
         skew: Duration::ZERO,
         expire: Duration::from_hours(14 * 24),
         dry_run: false,
+        yields: false,
     };
     note("prune", prune::prune(&new(), &options, &Silent).await.err());
     let held = rollback::Options {
