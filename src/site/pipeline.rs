@@ -287,6 +287,7 @@ impl<'a> LocalSite<'a> {
             survey: &survey,
             allowed: &allowed,
             copies: &config.fingerprint.prefix,
+            host: config.site.url.as_ref().map(WebUrl::host),
         };
         let mut problems = check::check(material, &config.check.levels);
         let (moved, own) = settings::read(config, assets, source)?;

@@ -328,7 +328,7 @@ impl SurveyedExport<'_> {
         }
         .unwrap_or_else(|| unread(asset));
         let has_id = facts.mention != Mention::None;
-        let may_have_proofs = !rewriter.proofs().is_empty() && *kind != FileKind::Other && asset.size <= MAX_TEXT;
+        let may_have_proofs = !rewriter.proofs().is_empty() && kind.is_of_browsers() && asset.size <= MAX_TEXT;
         if change.allowed.is_empty() {
             if !(may_have_proofs || has_id && rewriter.renaming().is_some()) {
                 return Ok(None);

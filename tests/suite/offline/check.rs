@@ -13,7 +13,7 @@ use crate::support::command::{Project, write};
 const FIXTURES: [&str; 4] = ["export", "pages/export", "nextra/export", "based/export"];
 
 /// No content of a fixture may match these patterns.
-const MANIFEST: &str = "[site]\nurl = \"https://docs.example.com\"\n[check]\n\
+const MANIFEST: &str = "[site]\nurl = \"https://syntax.kraite.com\"\n[check]\n\
                         known = \"error\"\n\
                         forbid = [\"10.77.0.0/16\", \"db.internal.example.com\", \"/srv-[0-9]{3}/\"]\n\
                         [encode]\nbrotli = 1\ngzip = 1\n";
@@ -152,7 +152,7 @@ const FAULTS: &[Fault] = &[
             into_page(
                 out,
                 "docs.html",
-                b"<link rel=\"canonical\" href=\"https://docs.example.com/gone\">",
+                b"<link rel=\"canonical\" href=\"https://syntax.kraite.com/gone\">",
             )
         },
         check: "links",
@@ -335,7 +335,70 @@ const FAULTS: &[Fault] = &[
         check: "size",
         severity: "warning",
     },
+    Fault {
+        what: "a canonical link to another host",
+        plant: |out| {
+            let link = b"<link rel=\"canonical\" href=\"https://old.example.com/docs\">";
+            into_page(out, "docs.html", link)
+        },
+        check: "canonical",
+        severity: "warning",
+    },
+    Fault {
+        what: "a sitemap that is not XML",
+        plant: |out| {
+            let sitemap = "<urlset>\n<url><loc>https://syntax.kraite.com/docs?a&b</loc></url></urlset>";
+            Place(new_file(out, "sitemap-0.xml", sitemap).0, Some(2))
+        },
+        check: "canonical",
+        severity: "warning",
+    },
+    Fault {
+        what: "a language that search engines do not know",
+        plant: |out| {
+            into_page(
+                out,
+                "docs.html",
+                b"<link rel=\"alternate\" hreflang=\"en-UK\" href=\"/docs\">",
+            )
+        },
+        check: "hreflang",
+        severity: "warning",
+    },
+    Fault {
+        what: "a site that is closed to search engines",
+        plant: |out| Place(new_file(out, "robots.txt", CLOSED).0, Some(2)),
+        check: "indexing",
+        severity: "warning",
+    },
+    Fault {
+        what: "two pages with the same title",
+        plant: |out| {
+            let page = fs::read_to_string(out.join("docs.html")).expect("a page");
+            let other = page.replace("<title>Overview |", "<title>Fees |");
+            assert_ne!(page, other);
+            new_file(out, "docs.html", &other)
+        },
+        check: "metadata",
+        severity: "warning",
+    },
+    Fault {
+        what: "a picture that is far larger than it is shown",
+        plant: |out| {
+            let mut picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x0f\xa0\0\0\x0b\xb8".to_vec();
+            picture.resize(900_000, 0);
+            fs::write(out.join("images/huge.png"), picture).expect("a picture");
+            let shown = b"<img src=\"/images/huge.png\" width=\"120\" height=\"90\" alt=\"\">";
+            into_page(out, "docs.html", shown);
+            Place("images/huge.png".to_owned(), None)
+        },
+        check: "pictures",
+        severity: "warning",
+    },
 ];
+
+/// A `robots.txt` that keeps search engines out.
+const CLOSED: &str = "User-agent: *\nDisallow: /\n";
 
 impl Place {
     /// Returns the place `lines` lines further down.
@@ -524,6 +587,21 @@ fn findings_in_allowed_files_and_of_checks_that_are_off_do_not_count() {
     project.write_manifest("[check]\nsecrets = \"off\"\nlinks = \"off\"\n");
     let checked = project.run(&["check", "--json"]).expect_code(0).json();
     assert_eq!(checked["problems"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_target_that_search_engines_leave_out_expects_a_site_that_is_closed_to_them() {
+    let project = project("export");
+    new_file(&project.dir.join("out"), "robots.txt", CLOSED);
+    let target = |access: &str| format!("{MANIFEST}[targets.test]\nkind = \"local\"\ndocroot = \"test\"\n{access}\n");
+    let found = |access: &str| {
+        project.write_manifest(&target(access));
+        let checked = project.run(&["check", "--json", "-t", "test"]).expect_code(0).json();
+        checked["problems"].as_array().expect("a list").len()
+    };
+    assert_eq!(found(""), 1);
+    assert_eq!(found("noindex = true"), 0);
+    assert_eq!(found("basic-auth = \"/etc/nginx/users\""), 0);
 }
 
 #[test]
