@@ -51,8 +51,8 @@ pub const CHECKS: [(&str, Level); 28] = [
     ("well-known", Level::Error),
 ];
 
-const LEVEL: Expect = expect(r#""error", "warn" or "off""#, r#""warn""#);
-const LEVELS: [(&str, Level); 3] = [("error", Level::Error), ("warn", Level::Warn), ("off", Level::Off)];
+pub(super) const LEVEL: Expect = expect(r#""error", "warn" or "off""#, r#""warn""#);
+pub(super) const LEVELS: [(&str, Level); 3] = [("error", Level::Error), ("warn", Level::Warn), ("off", Level::Off)];
 
 /// `[check]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -71,6 +71,7 @@ const ATTRIBUTES: &[&str] = &[
     "itemprop",
     "lang",
     "name",
+    "nomodule",
     "poster",
     "property",
     "rel",

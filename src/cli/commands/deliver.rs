@@ -19,6 +19,7 @@ use syntax_publish::model::severity::Severity;
 use syntax_publish::model::tree::File;
 use syntax_publish::next::client::Client;
 use syntax_publish::rules::{PageForm, Rules};
+use syntax_publish::site::check::budget::Spending;
 use syntax_publish::site::pipeline::{self, Prepared};
 use syntax_publish::store::open::StoreSnapshot;
 use syntax_publish::store::promote;
@@ -51,6 +52,8 @@ struct Looking {
     shell: Option<JoinHandle<Option<bool>>>,
     /// Whether to report how long each stage took.
     timings: bool,
+    /// What the limits of the budget are compared with.
+    budget: Vec<Spending>,
 }
 
 /// Returns how to publish what was prepared.
@@ -101,6 +104,7 @@ impl Run {
             probes: looking,
             shell,
             timings: options.timings,
+            budget: prepared.spent.clone(),
         };
         self.deliver_and_report(workplace, job, &prepared.rules, looking).await
     }
@@ -143,6 +147,7 @@ impl Run {
             probes: looking,
             shell: None,
             timings: false,
+            budget: Vec::new(),
         };
         self.deliver_and_report(workplace, job, &rules, looking).await
     }
@@ -190,6 +195,7 @@ impl Run {
             delivery: looks::seen(&report),
             vhost: report.vhost.as_ref().map(|fit| self.vhost_of(fit)),
             problems: published.problems.clone(),
+            budget: looking.budget,
             error: error.flatten(),
             ..json::Publish::counting(&published.changes, published.files)
         };

@@ -8,6 +8,7 @@
 //! A finding that the live release has too is known and does not stop a publish: see [`known`].
 
 mod anchors;
+pub mod budget;
 mod builds;
 mod canonical;
 mod case;

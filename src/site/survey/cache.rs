@@ -535,7 +535,7 @@ impl FileKind {
 impl Facts {
     /// Returns every index of a file in the facts.
     fn places(&self) -> impl Iterator<Item = usize> {
-        let files = self.used.iter().chain(&self.kept).copied();
+        let files = self.used.iter().chain(&self.kept).chain(&self.loads).copied();
         let crawl = self.crawl.iter().flat_map(|crawl| crawl.files.iter().copied());
         let pictures = self.pictures.iter().map(|picture| picture.file);
         files
@@ -548,7 +548,10 @@ impl Facts {
     /// Returns the facts with other indices for files. `None` if a file has no new index.
     fn with_places(mut self, mut place: impl FnMut(usize) -> Option<usize>) -> Option<Self> {
         let crawled = self.crawl.as_mut().map(|crawl| &mut crawl.files);
-        for files in [&mut self.used, &mut self.kept].into_iter().chain(crawled) {
+        for files in [&mut self.used, &mut self.kept, &mut self.loads]
+            .into_iter()
+            .chain(crawled)
+        {
             for file in files.iter_mut() {
                 *file = place(*file)?;
             }

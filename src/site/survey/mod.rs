@@ -185,6 +185,8 @@ pub struct Facts {
     pub unclassified: u32,
     /// Text that rules do not allow.
     pub hits: Vec<Hit>,
+    /// For a page: scripts and style sheets that a browser loads with it, as sorted indices among the assets.
+    pub loads: Vec<usize>,
     /// For a page: what it says about itself.
     pub head: Option<Box<Head>>,
     /// For a page: pictures that its markup refers to.

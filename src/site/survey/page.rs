@@ -20,6 +20,7 @@ pub(super) fn survey_page(path: &str, text: &str, context: &Context<'_>) -> Fact
         notes: UrlNotes::new(&address, text, context),
         head: Head::default(),
         role: Role::Other,
+        loads: BTreeSet::new(),
         has_candidates: false,
         fetched: BTreeSet::new(),
         kept: BTreeSet::new(),
@@ -42,6 +43,7 @@ pub(super) fn survey_page(path: &str, text: &str, context: &Context<'_>) -> Fact
     facts.ids = payload.ids.into_iter().collect();
     let words: Vec<&str> = markup.head.title.split_whitespace().collect();
     markup.head.title = words.join(" ");
+    facts.loads = markup.loads.into_iter().collect();
     facts.head = Some(Box::new(markup.head));
     match read {
         Ok(page) => {
@@ -172,16 +174,20 @@ struct Markup<'a> {
     head: Head,
     /// What the current tag is.
     role: Role,
+    /// Scripts and style sheets that a browser loads before it shows the page, or at once afterwards.
+    loads: BTreeSet<usize>,
     /// Whether the next `<img>` has other pictures to choose from, in a `<source>` before it.
     has_candidates: bool,
 }
 
-/// What a tag is, as far as the pictures that it names are concerned.
+/// What a tag is, as far as the files that it names are concerned.
 enum Role {
     /// A picture that is shown as large as its attributes say.
     Sized,
     /// It only fetches a file, or says what it is for.
     Link,
+    /// It fetches a file for later, or one that browsers of today ignore.
+    Aside,
     Other,
 }
 
@@ -196,7 +202,12 @@ impl Markup<'_> {
 
 impl TextVisitor for Markup<'_> {
     fn tag(&mut self, tag: &Tag<'_>) {
-        self.role = if tag.name == "link" { Role::Link } else { Role::Other };
+        self.role = match tag.name {
+            "link" if (tag.get)("rel").is_some_and(|rel| rel.to_ascii_lowercase().contains("prefetch")) => Role::Aside,
+            "script" if (tag.get)("nomodule").is_some() => Role::Aside,
+            "link" => Role::Link,
+            _ => Role::Other,
+        };
         match tag.name {
             "source" => self.has_candidates |= (tag.get)("srcset").is_some(),
             "img" => {
@@ -228,6 +239,9 @@ impl TextVisitor for Markup<'_> {
                 size: None,
             };
             self.notes.facts.pictures.push(file);
+        }
+        if matches!(reference.position, Position::Script | Position::Style) && !matches!(self.role, Role::Aside) {
+            self.loads.insert(index);
         }
         if reference.position == Position::Link {
             let notes = &mut self.notes;

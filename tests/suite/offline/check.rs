@@ -604,6 +604,114 @@ fn a_target_that_search_engines_leave_out_expects_a_site_that_is_closed_to_them(
     assert_eq!(found("basic-auth = \"/etc/nginx/users\""), 0);
 }
 
+/// Returns the values of an attribute in the tags of a page that match a pattern.
+fn attributes(page: &str, tag: &str, attribute: &str) -> Vec<String> {
+    let tags = regex_lite::Regex::new(&format!("<{tag}[^>]*>")).expect("a pattern");
+    let value = regex_lite::Regex::new(&format!(" {attribute}=\"([^\"]*)\"")).expect("a pattern");
+    let tags = tags
+        .find_iter(page)
+        .map(|tag| tag.as_str())
+        .filter(|tag| !tag.to_lowercase().contains("nomodule"));
+    tags.filter_map(|tag| Some(value.captures(tag)?[1].to_owned()))
+        .collect()
+}
+
+#[test]
+fn first_load_has_the_bytes_that_browsers_are_sent() {
+    for name in FIXTURES {
+        let project = project(name);
+        project.write_manifest(&format!(
+            "{MANIFEST}[budget]\nfirst-load = \"1 kB\"\nscripts = \"1 kB\"\n"
+        ));
+        let checked = project.run(&["check", "--json"]).expect_code(0).json();
+        project.run(&["publish"]).expect_code(0);
+        let live = project.dir.join("target/docroot/current");
+        let sent = |path: &str| {
+            let size = |path: String| fs::metadata(live.join(path)).ok().map(|file| file.len());
+            size(format!("{path}.br"))
+                .or_else(|| size(path.to_owned()))
+                .unwrap_or_else(|| panic!("{name}: no {path}"))
+        };
+        let mut largest = (0, String::new());
+        let mut most_scripts = 0;
+        let pages = walkdir::WalkDir::new(project.dir.join("out"))
+            .into_iter()
+            .map(|entry| entry.expect("an entry"));
+        for page in pages.filter(|page| page.path().extension().is_some_and(|ending| ending == "html")) {
+            let page = page
+                .path()
+                .strip_prefix(project.dir.join("out"))
+                .expect("a path")
+                .to_str()
+                .expect("UTF-8");
+            let text = fs::read_to_string(live.join(page)).expect("a page");
+            let below = |url: String| {
+                let path = url.split('?').next()?.strip_prefix('/')?;
+                let path = path.strip_prefix("handbook/").unwrap_or(path);
+                let path = percent_encoding::percent_decode_str(path).decode_utf8().ok()?;
+                Some(path.into_owned())
+            };
+            let files = |tag, attribute| attributes(&text, tag, attribute).into_iter().filter_map(below);
+            let mut scripts: Vec<String> = files("script", "src")
+                .chain(files("link rel=\"preload\" as=\"script\"", "href"))
+                .collect();
+            let mut styles: Vec<String> = files("link rel=\"(?:stylesheet|preload)\"[^>]*\\.css", "href").collect();
+            for files in [&mut scripts, &mut styles] {
+                files.sort();
+                files.dedup();
+            }
+            let scripts: u64 = scripts.iter().map(|path| sent(path)).sum();
+            let styles: u64 = styles.iter().map(|path| sent(path)).sum();
+            largest = largest.max((sent(page) + scripts + styles, page.to_owned()));
+            most_scripts = most_scripts.max(scripts);
+        }
+        let budget = &checked["budget"];
+        assert!(most_scripts > 10_000, "{name}");
+        assert_eq!(budget[0]["key"], "first-load");
+        assert_eq!(
+            (budget[0]["bytes"].as_u64(), budget[0]["path"].as_str()),
+            (Some(largest.0), Some(&*largest.1)),
+            "{name}"
+        );
+        assert_eq!(budget[1]["bytes"].as_u64(), Some(most_scripts), "{name}");
+        let found = checked["problems"].as_array().expect("a list");
+        assert!(
+            !found.is_empty() && found.iter().all(|problem| problem["check"] == "budget"),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn budget_that_is_exceeded_stops_a_publish_only_if_its_level_says_so() {
+    let project = project("export");
+    let budget = |text: &str| project.write_manifest(&format!("{MANIFEST}[budget]\n{text}\n"));
+    budget("total = \"100 MB\"");
+    let ran = project.run(&["check"]).expect_code(0);
+    assert!(
+        ran.stdout.contains("no problems found") && ran.stdout.contains("of 100.0 MB  the site"),
+        "{ran}"
+    );
+    budget("file = \"10 kB\"");
+    let planned = project.run(&["plan", "--json"]).expect_code(0).json();
+    let ran = project.run(&["publish", "--json"]).expect_code(0);
+    assert!(ran.stderr.contains("`file` in [budget]"), "{ran}");
+    for value in [planned, ran.json()] {
+        assert_eq!(value["budget"][0]["key"], "file", "{value}");
+        assert_eq!(value["budget"][0]["limit"], 10_000, "{value}");
+    }
+    budget("file = \"10 kB\"\nlevel = \"error\"");
+    project.run(&["check"]).expect_code(3);
+    let refused = project.run(&["publish", "--force", "--json"]).expect_code(3).json();
+    assert_eq!(refused["error"]["problems"][0]["check"], "budget");
+    budget("file = \"10 kB\"\nlevel = \"off\"");
+    let checked = project.run(&["check", "--json"]).expect_code(0).json();
+    assert_eq!(
+        (&checked["budget"], &checked["problems"]),
+        (&Value::Null, &Value::Array(Vec::new()))
+    );
+}
+
 #[test]
 fn base_path_of_a_site_with_an_absolute_asset_prefix_is_found() {
     let project = Project::new();
