@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::finding::{Problem, RawFinding};
+use super::known::steady;
 use crate::config::Level;
 use crate::model::path::SitePath;
 
@@ -75,7 +76,8 @@ fn finding(spending: &Spending, excess: &Excess, others: usize) -> RawFinding {
         spending.key
     );
     if others > 0 {
-        let _ = write!(message, "; {others} other files exceed it, too");
+        let what = if spending.key == "file" { "files" } else { "pages" };
+        let _ = write!(message, "; {others} other {what} exceed it, too");
     }
     let parts = excess.parts.iter().take(PARTS);
     let parts: Vec<String> = parts
@@ -91,7 +93,7 @@ fn finding(spending: &Spending, excess: &Excess, others: usize) -> RawFinding {
     };
     let path = excess.path.as_ref().map_or("", SitePath::as_str);
     // Every build has other sizes, and with many pages another may be the largest.
-    let place = if others > 0 { "several files" } else { path };
+    let place = if others > 0 { "several".to_owned() } else { steady(path) };
     let mut finding = RawFinding::new(path, message, hint);
     finding.fault = Some(format!("{place}: more than `{}`", spending.key));
     finding
@@ -153,11 +155,29 @@ mod tests {
         );
         assert_eq!(few.len(), 2);
         let many = told((0..5).map(|page| excess(&format!("{page}.html"), 212_345)).collect());
-        let (path, fault) = ("0.html".to_owned(), "several files: more than `first-load`".to_owned());
+        let (path, fault) = ("0.html".to_owned(), "several: more than `first-load`".to_owned());
         assert_eq!(
             many,
-            [(path, format!("{message}; 4 other files exceed it, too"), fault)]
+            [(path, format!("{message}; 4 other pages exceed it, too"), fault)]
         );
+    }
+
+    #[test]
+    fn file_that_a_build_renames_keeps_its_fault() {
+        let spending = |name: &str| Spending {
+            key: "file",
+            path: None,
+            bytes: 0,
+            limit: 1,
+            excesses: vec![Excess {
+                path: SitePath::new(&format!("_next/static/{name}")).ok(),
+                bytes: 2,
+                parts: Vec::new(),
+            }],
+        };
+        let fault = |name| problems(&[spending(name)], Level::Warn)[0].fault.clone();
+        assert_eq!(fault("chunks/0123.js"), fault("chunks/4567.js"));
+        assert_ne!(fault("chunks/0123.js"), fault("chunks/0123.css"));
     }
 
     #[test]
