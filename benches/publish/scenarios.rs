@@ -201,6 +201,7 @@ impl Bench {
                 survey: &survey,
                 allowed: &nothing,
                 copies: "_assets",
+                host: None,
             };
             let (third, problems) = timed(|| check::check(material, &levels));
             assert_eq!(problems, [], "the synthetic site is in order");

@@ -166,6 +166,7 @@ fn checks(criterion: &mut Criterion) {
                 survey: &survey,
                 allowed: &exclude,
                 copies: "_assets",
+                host: None,
             };
             check::check(material, &levels)
         });

@@ -8,6 +8,7 @@ use syntax_publish::model::digest::Digest;
 use syntax_publish::model::manifest::{Change, ChangeKind, Changes, RedirectChange};
 use syntax_publish::model::release::{ReleaseId, timestamp};
 use syntax_publish::site::check::Problem;
+use syntax_publish::site::check::budget::Spending;
 use syntax_publish::site::pipeline::Inspected;
 use syntax_publish::store::releases;
 use syntax_publish::store::signing::Signature;
@@ -69,6 +70,9 @@ pub struct Publish {
     /// The findings of the checks. Each tells whether the live release has it too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
+    /// What the limits of the budget are compared with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub budget: Vec<Spending>,
     /// The error if visitors don't get the release, or, for a plan, the reason why a publish would be refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<FailedBody>,

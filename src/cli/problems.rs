@@ -9,6 +9,7 @@ use syntax_publish::model::path::printable;
 use syntax_publish::model::severity::Severity;
 use syntax_publish::rules::lines::Place;
 use syntax_publish::rules::redirects::{DEFAULT_STATUS, Redirects};
+use syntax_publish::site::check::budget::{Spending, size};
 use syntax_publish::site::check::{Known, Problem};
 use syntax_publish::site::pipeline::{Inspected, Unread};
 
@@ -29,6 +30,7 @@ pub fn inspected(found: &Inspected, is_whole: bool) -> String {
         0 => writeln!(text, "{}", totals(&found.problems)),
         known => writeln!(text, "{}, {known} of them known", totals(&found.problems)),
     };
+    text += &budget(&found.budget);
     if is_whole {
         let strings = count(found.unclassified, "string");
         let _ = writeln!(
@@ -40,6 +42,23 @@ pub fn inspected(found: &Inspected, is_whole: bool) -> String {
         }
     }
     text
+}
+
+/// Formats what the limits of the budget are compared with. Empty if there are none.
+fn budget(spent: &[Spending]) -> String {
+    let rows = spent.iter().map(|spending| {
+        let path = spending
+            .path
+            .as_ref()
+            .map_or_else(|| "the site".to_owned(), ToString::to_string);
+        let (bytes, limit) = (size(spending.bytes), size(spending.limit));
+        vec![spending.key.to_owned(), bytes, format!("of {limit}"), printable(&path)]
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!("budget:\n{}", table(&rows, &[1, 2]))
 }
 
 /// Says which status lines of `_redirects` without one get, because that is another one elsewhere. Returns `None` if

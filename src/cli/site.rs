@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use syntax_publish::config::{self, SiteConfig, Target, TargetKind};
+use syntax_publish::config::{self, Level, SiteConfig, Target, TargetKind};
 use syntax_publish::model::path::printable;
 use syntax_publish::model::release::Owner;
 use syntax_publish::rules::{custom_headers, redirects};
@@ -67,6 +67,10 @@ impl Workplace {
                 known: config.targets.keys().cloned().collect(),
             });
         };
+        if target.access.is_hidden() {
+            // A build for such a target may well ask search engines to leave it out.
+            config.check.levels = config.check.levels.with("indexing", Level::Off);
+        }
         Ok(Self {
             file,
             base,

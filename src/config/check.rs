@@ -20,22 +20,27 @@ pub enum Level {
 }
 
 /// Every check that has a level: its key and its default level.
-pub const CHECKS: [(&str, Level); 23] = [
+pub const CHECKS: [(&str, Level); 28] = [
     ("anchors", Level::Warn),
     ("builds", Level::Error),
+    ("canonical", Level::Warn),
     ("case", Level::Error),
     ("clash", Level::Error),
     ("depth", Level::Error),
     ("empty", Level::Error),
     ("encodings", Level::Error),
     ("headers", Level::Error),
+    ("hreflang", Level::Warn),
     ("immutable", Level::Error),
     ("index", Level::Warn),
+    ("indexing", Level::Warn),
     ("links", Level::Error),
     ("local", Level::Warn),
+    ("metadata", Level::Warn),
     ("moved", Level::Warn),
     ("next", Level::Warn),
     ("not-found", Level::Warn),
+    ("pictures", Level::Warn),
     ("redirects", Level::Error),
     ("secrets", Level::Error),
     ("shadowed", Level::Warn),
@@ -46,8 +51,8 @@ pub const CHECKS: [(&str, Level); 23] = [
     ("well-known", Level::Error),
 ];
 
-const LEVEL: Expect = expect(r#""error", "warn" or "off""#, r#""warn""#);
-const LEVELS: [(&str, Level); 3] = [("error", Level::Error), ("warn", Level::Warn), ("off", Level::Off)];
+pub(super) const LEVEL: Expect = expect(r#""error", "warn" or "off""#, r#""warn""#);
+pub(super) const LEVELS: [(&str, Level); 3] = [("error", Level::Error), ("warn", Level::Warn), ("off", Level::Off)];
 
 /// `[check]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -11,6 +11,7 @@
 //! It must never guess at a misspelt key, clamp a number, or drop a setting silently. What this version does not act on
 //! yet ([`NOT_YET`]) gives one warning; the contents of such a table are not read.
 
+mod budget;
 mod channels;
 mod check;
 mod feature;
@@ -35,6 +36,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
+pub use budget::Budget;
 pub use channels::Channels;
 pub use check::{CHECKS, Check, KnownFindings, Level, Levels};
 pub use feature::{
@@ -57,7 +59,7 @@ use section::{FromSection, Refusal, Section, expect, owned_if, quoted, suggestio
 use values::{globs, is_name, local_path, percent};
 
 /// Tables, and keys as `table.key`, that this version knows but does not act on. To enable a feature, remove its entry.
-pub const NOT_YET: &[&str] = &["csp", "dictionary", "indexnow", "sitemap", "budget", "check.encodings"];
+pub const NOT_YET: &[&str] = &["csp", "dictionary", "indexnow", "sitemap", "check.encodings"];
 
 /// A parsed site manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +87,8 @@ pub struct SiteConfig {
     pub encode: Encode,
     /// `[check]`.
     pub check: Check,
+    /// `[budget]`.
+    pub budget: Budget,
     /// `[verify]`.
     pub verify: Verify,
     /// `[cloudflare]`.
@@ -238,6 +242,7 @@ fn read(document: &DeTable<'_>, report: &ProblemList<'_>) -> SiteConfig {
         fingerprint: top.read_table("fingerprint"),
         encode: top.read_table("encode"),
         check: top.read_table("check"),
+        budget: top.read_table("budget"),
         verify: top.read_table("verify"),
         cloudflare: top.read_table("cloudflare"),
         purge: top.read_table("purge"),
@@ -250,7 +255,7 @@ fn read(document: &DeTable<'_>, report: &ProblemList<'_>) -> SiteConfig {
         redirects: top.rules("redirects", redirects::rule),
         headers: top.rules("headers", headers::rule),
     };
-    for table in ["csp", "dictionary", "indexnow", "sitemap", "budget"] {
+    for table in ["csp", "dictionary", "indexnow", "sitemap"] {
         top.open(table);
     }
     if !names.contains(&config.publish.target) {

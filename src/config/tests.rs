@@ -730,7 +730,7 @@ enabled = true
 immutable = \"warn\"
 encodings = \"error\"
 
-[budget]
+[csp]
 page = \"2 MB\"
 
 [sitemap]
@@ -738,7 +738,7 @@ anything = [\"goes\"]
 "), @r#"
         line 1: [dictionary] is not supported by this version yet: ignored
         line 6: "encodings" in [check] is not supported by this version yet: ignored
-        line 8: [budget] is not supported by this version yet: ignored
+        line 8: [csp] is not supported by this version yet: ignored
         line 11: [sitemap] is not supported by this version yet: ignored
         "#);
 }
@@ -775,6 +775,49 @@ fn durations_have_one_number_and_one_unit() {
     }
     for text in ["", "d", "1", "00", "1d12h", "1.5h", " 1h", "1h ", "+1h", "1D", "٣d"] {
         assert!(parse_duration(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn sizes_have_one_number_and_one_unit() {
+    let limit =
+        |value: &str| parse(&format!("[budget]\nfirst-load = {value}")).map(|parsed| parsed.config.budget.first_load);
+    for (text, bytes) in [
+        ("0", 0),
+        ("200_000", 200_000),
+        ("\"0 B\"", 0),
+        ("\"200 kB\"", 200_000),
+        ("\"2 MB\"", 2_000_000),
+        ("\"1 GB\"", 1_000_000_000),
+        ("\"3 KiB\"", 3072),
+        ("\"1 MiB\"", 1_048_576),
+        ("\"1 GiB\"", 1_073_741_824),
+    ] {
+        assert_eq!(limit(text), Ok(Some(bytes)), "{text}");
+    }
+    for text in [
+        "",
+        "200",
+        "200kB",
+        "200 KB",
+        "200 kb",
+        "1.5 MB",
+        "+1 B",
+        " 1 B",
+        "1  B",
+        "99999999999 GB",
+    ] {
+        assert!(limit(&format!("\"{text}\"")).is_err(), "{text}");
+    }
+    assert!(limit("-1").is_err() && limit("1.5").is_err() && limit("true").is_err());
+}
+
+#[test]
+fn a_budget_counts_if_it_has_a_limit_and_is_not_off() {
+    let is_set = |text: &str| parse(&format!("[budget]\n{text}")).unwrap().config.budget.is_set();
+    assert!(!is_set("") && !is_set("level = \"error\"") && !is_set("total = 1\nlevel = \"off\""));
+    for key in ["first-load", "scripts", "total", "file"] {
+        assert!(is_set(&format!("{key} = 1")), "{key}");
     }
 }
 

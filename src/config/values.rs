@@ -54,6 +54,30 @@ pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
         .ok_or("is longer than 36500d")
 }
 
+/// Parses a size in bytes: a whole number, a space and a unit, whose prefix counts in thousands or, with an `i`, in
+/// 1024.
+pub(super) fn parse_size(text: &str) -> Result<u64, &'static str> {
+    let (digits, unit) = text.split_once(' ').ok_or("has no unit behind a space")?;
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("is not a whole number with a unit");
+    }
+    let bytes_each: u64 = match unit {
+        "B" => 1,
+        "kB" => 1000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err("has an unknown unit"),
+    };
+    let size = digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|count| count.checked_mul(bytes_each));
+    size.ok_or("is too large")
+}
+
 /// Compiles globs of the site manifest. All of them have the same syntax: `*` and `?` do not match `/`, `**` does, and
 /// a leading `/` is ignored. Match them against paths without a leading `/`.
 ///

@@ -11,7 +11,7 @@ use std::ops::Range;
 use html5gum::emitters::callback::{Callback, CallbackEmitter, CallbackEvent};
 use html5gum::{Span, Tokenizer};
 
-use super::{Edits, Position, Reference, TextVisitor, Unclear, css, srcset};
+use super::{Edits, Position, Reference, Tag, TextVisitor, Unclear, css, srcset};
 
 /// A script whose text is in the page itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,7 @@ pub fn walk(text: &str, at: usize, visit: &mut dyn TextVisitor) -> Walked {
         expects_value: false,
         raw: None,
         at_start: true,
+        in_drawing: false,
         walked: Walked::default(),
     };
     let mut emitter = CallbackEmitter::<_, Infallible, usize>::new(&mut walk);
@@ -61,17 +62,23 @@ const ATTRIBUTES: &[&str] = &[
     "content",
     "data",
     "formaction",
+    "height",
     "href",
+    "hreflang",
+    "http-equiv",
     "id",
     "imagesrcset",
     "itemprop",
+    "lang",
     "name",
+    "nomodule",
     "poster",
     "property",
     "rel",
     "src",
     "srcset",
     "style",
+    "width",
     "xlink:href",
 ];
 
@@ -86,6 +93,7 @@ struct Attribute<'t> {
 enum Raw {
     Script { id: Option<String> },
     Style,
+    Title,
 }
 
 struct Walk<'t, 'v> {
@@ -100,6 +108,8 @@ struct Walk<'t, 'v> {
     raw: Option<Raw>,
     /// Whether no tag has been read yet.
     at_start: bool,
+    /// Whether the current tag is inside a drawing, whose `<title>` is not that of the page.
+    in_drawing: bool,
     walked: Walked,
 }
 
@@ -115,10 +125,16 @@ impl Callback<Infallible, usize> for &mut Walk<'_, '_> {
             }
             CallbackEvent::AttributeName { name } => self.attribute(name, span.end),
             CallbackEvent::AttributeValue { value } => self.value(value, span.start..span.end),
-            CallbackEvent::CloseStartTag { .. } => self.start_tag(),
-            CallbackEvent::EndTag { .. } => self.raw = None,
+            CallbackEvent::CloseStartTag { self_closing } => {
+                self.start_tag();
+                self.in_drawing |= self.tag == "svg" && !self_closing;
+            }
+            CallbackEvent::EndTag { name } => {
+                self.raw = None;
+                self.in_drawing &= name != b"svg";
+            }
             CallbackEvent::Comment { value } if self.at_start => self.first_comment(value, span.start..span.end),
-            CallbackEvent::String { .. } => self.raw_text(span.start..span.end),
+            CallbackEvent::String { value } => self.raw_text(value, span.start..span.end),
             _ => {}
         }
         None
@@ -158,6 +174,12 @@ impl Walk<'_, '_> {
             found.map(|attribute| attribute.value.as_ref())
         };
         let said = said_by(&tag, &get);
+        let first = attributes.first().map_or(0, |attribute| attribute.range.start);
+        self.visit.tag(&Tag {
+            name: &tag,
+            get: &get,
+            at: self.at + first,
+        });
         for attribute in &attributes {
             let name = attribute.name;
             if name == "id" || (name == "name" && tag == "a") {
@@ -179,6 +201,7 @@ impl Walk<'_, '_> {
                 id: get("id").map(str::to_owned),
             }),
             "style" => Some(Raw::Style),
+            "title" if !self.in_drawing => Some(Raw::Title),
             _ => None,
         };
         // Reuse the allocations for the next tag.
@@ -197,9 +220,10 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Handles the text of a script or style. The text of other elements is not relevant here.
-    fn raw_text(&mut self, range: Range<usize>) {
+    /// Handles the text of a script, a style or the title. The text of other elements is not relevant here.
+    fn raw_text(&mut self, value: &[u8], range: Range<usize>) {
         match &self.raw {
+            Some(Raw::Title) => self.visit.title(&String::from_utf8_lossy(value)),
             Some(Raw::Script { id }) => self.walked.scripts.push(InlineScript { range, id: id.clone() }),
             Some(Raw::Style) => {
                 let Some(text) = self.text.get(range.clone()) else {

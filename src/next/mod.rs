@@ -87,6 +87,16 @@ pub struct Reference<'a> {
     pub at: usize,
 }
 
+/// A start tag of a page.
+pub struct Tag<'a> {
+    /// Its name, in lower case.
+    pub name: &'a str,
+    /// Returns the value of an attribute, if it is one of those that are read at all.
+    pub get: &'a dyn Fn(&str) -> Option<&'a str>,
+    /// Byte offset in the file of the value of its first attribute that is read; 0 if there is none.
+    pub at: usize,
+}
+
 /// Receives what a parser finds in a file, and returns replacements.
 pub trait TextVisitor {
     /// Visits a URL. Returns its replacement, or `None` to keep it.
@@ -108,6 +118,16 @@ pub trait TextVisitor {
     /// Visits an anchor that a link can point to: an `id`, or the `name` of an `<a>`.
     fn anchor(&mut self, name: &str) {
         let _ = name;
+    }
+
+    /// Visits a start tag of a page, before the URLs in it.
+    fn tag(&mut self, tag: &Tag<'_>) {
+        let _ = tag;
+    }
+
+    /// Visits a part of a page's title.
+    fn title(&mut self, text: &str) {
+        let _ = text;
     }
 
     /// Reports a part of the file that can't be rewritten safely. That part stays as it is, but the rest of the file

@@ -7,6 +7,7 @@
 //! This module reads the export and its own caches. It must not depend on a host, and must never write to the export.
 
 pub mod anchors;
+pub mod budget;
 pub(crate) mod cache_file;
 pub mod check;
 pub mod decode;

@@ -24,6 +24,8 @@ use crate::model::severity::Severity;
 use crate::next::client::Client;
 use crate::rules::{CustomHeaders, PageForm, Redirects, Rules, languages};
 use crate::site::SiteError;
+use crate::site::budget::{self, FirstLoad};
+use crate::site::check::budget::Spending;
 use crate::site::check::{self, Material, Problem, Searches};
 use crate::site::encode::encodings_for;
 use crate::site::fingerprint;
@@ -46,6 +48,27 @@ pub struct Prepared {
     pub rules: Rules,
     /// URLs of chunks that pages reference but the export lacks.
     pub missing_chunks: BTreeSet<String>,
+    /// What each page loads at first; empty without a budget.
+    first_loads: Vec<FirstLoad>,
+    /// What the limits of the budget are compared with; empty without a budget.
+    pub spent: Vec<Spending>,
+}
+
+impl Prepared {
+    /// A site that was published already, and that no check looks at again.
+    #[must_use]
+    pub fn published(site: Site, source: Arc<dyn Source>, rules: Rules) -> Self {
+        Self {
+            site,
+            source,
+            problems: Vec::new(),
+            left_out: LeftOut::default(),
+            rules,
+            missing_chunks: BTreeSet::new(),
+            first_loads: Vec::new(),
+            spent: Vec::new(),
+        }
+    }
 }
 
 /// State kept from one preview of an export to the next, so that only changed files are read again.
@@ -66,6 +89,9 @@ pub struct Inspected {
     pub unread: Vec<Unread>,
     /// How many strings in payloads name a file of the site although their use is unknown.
     pub unclassified: u64,
+    /// What the limits of the budget are compared with; absent without a budget.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub budget: Vec<Spending>,
     /// How requests to the site are answered.
     #[serde(skip)]
     pub rules: Rules,
@@ -136,7 +162,25 @@ impl<'a> LocalSite<'a> {
         let checked = self.find_problems(&scan.assets, &*source, cache.as_ref())?;
         // Drop the cache before the site is compared and sent: with many pages it takes a lot of memory.
         let learn = |survey, rewritten: &[_]| self.learn(&scan, cache, survey, rewritten);
-        self.finish(&scan, source, checked, learn)
+        let prepared = self.finish(&scan, source, checked, learn)?;
+        self.measured(prepared)
+    }
+
+    /// Compares a site with its budget, if it has one.
+    fn measured(self, mut prepared: Prepared) -> Result<Prepared, SiteError> {
+        let budget = &self.config.budget;
+        if budget.is_set() {
+            let _running = Running::begin(self.observer, Stage::Check);
+            let allowed = globs(&self.config.check.allow)?;
+            let cache = self.cache.map(|folder| (self.export, folder));
+            let (loads, source) = (std::mem::take(&mut prepared.first_loads), &*prepared.source);
+            prepared.spent = budget::measure(&prepared.site, &loads, source, self.config, cache)?;
+            let problems = check::budget::problems(&prepared.spent, budget.level);
+            let counted = problems.into_iter().filter(|problem| !allowed.is_match(&problem.path));
+            prepared.problems.extend(counted);
+            prepared.problems.sort();
+        }
+        Ok(prepared)
     }
 
     /// Whether a problem stops every publish, whatever release is live, so that there is no need to query the host.
@@ -188,12 +232,9 @@ impl<'a> LocalSite<'a> {
     /// [`SiteError::Scan`] if the export can't be read.
     pub fn inspect(self) -> Result<Inspected, SiteError> {
         let (scan, cache) = self.scan_and_recall()?;
-        let Checked {
-            survey,
-            problems,
-            rules,
-            ..
-        } = self.find_problems(&scan.assets, &Export::new(self.export), cache.as_ref())?;
+        let source: Arc<dyn Source> = Arc::new(Export::new(self.export));
+        let checked = self.find_problems(&scan.assets, &*source, cache.as_ref())?;
+        let survey = &checked.survey;
         let unread = scan.assets.iter().zip(&survey.facts).flat_map(|(asset, facts)| {
             let reasons = facts.unclear.iter().chain(&facts.odd);
             reasons.map(|reason| Unread {
@@ -203,7 +244,7 @@ impl<'a> LocalSite<'a> {
         });
         let mut unread: Vec<Unread> = unread.collect();
         if self.config.next.stable_build_id
-            && let Some((path, reason)) = fingerprint::obstacle(&scan.assets, &survey)
+            && let Some((path, reason)) = fingerprint::obstacle(&scan.assets, survey)
         {
             unread.push(Unread {
                 path: path.clone(),
@@ -211,12 +252,26 @@ impl<'a> LocalSite<'a> {
             });
         }
         let unclassified = survey.facts.iter().map(|facts| u64::from(facts.unclassified)).sum();
-        self.learn(&scan, cache, survey, &[]);
+        let learn = |survey, rewritten: &[_]| self.learn(&scan, cache, survey, rewritten);
+        if !self.config.budget.is_set() {
+            learn(checked.survey, &[]);
+            return Ok(Inspected {
+                problems: checked.problems,
+                unread,
+                unclassified,
+                budget: Vec::new(),
+                rules: checked.rules,
+            });
+        }
+        // What is sent to visitors is known only of the finished site.
+        let prepared = self.finish(&scan, source, checked, learn)?;
+        let prepared = self.measured(prepared)?;
         Ok(Inspected {
-            problems,
+            problems: prepared.problems,
             unread,
             unclassified,
-            rules,
+            budget: prepared.spent,
+            rules: prepared.rules,
         })
     }
 
@@ -290,6 +345,7 @@ impl<'a> LocalSite<'a> {
             survey: &survey,
             allowed: &allowed,
             copies: &config.fingerprint.prefix,
+            host: config.site.url.as_ref().map(WebUrl::host),
         };
         let mut problems = check::check(material, &config.check.levels);
         let paths: Vec<&str> = published(assets).map(|asset| asset.path.as_str()).collect();
@@ -330,6 +386,12 @@ impl<'a> LocalSite<'a> {
         } = checked;
         let finished = self.fingerprint(&scan.assets, &survey, source)?;
         let missing_chunks = survey.missing_chunks();
+        let public = |path: &str| finished.renaming.as_ref()?.path(path);
+        let first_loads = if self.config.budget.is_set() {
+            budget::first_loads(&scan.assets, &survey, &public)
+        } else {
+            Vec::new()
+        };
         let all = scan.assets.iter().zip(&survey.facts);
         let texts = all.filter(|(_, facts)| facts.is_text);
         let texts: HashSet<SitePath> = texts.map(|(asset, _)| asset.path.clone()).collect();
@@ -344,6 +406,8 @@ impl<'a> LocalSite<'a> {
             source: finished.source,
             problems,
             left_out: scan.left_out,
+            first_loads,
+            spent: Vec::new(),
         })
     }
 

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use syntax_publish::model::release::ReleaseId;
 use syntax_publish::model::severity::Severity;
 use syntax_publish::site::check::Problem;
+use syntax_publish::site::check::budget::{Spending, size};
 
 use super::SummaryInput;
 use crate::cli::format::{bytes, count};
@@ -93,12 +94,30 @@ fn findings(problems: &[Problem]) -> String {
     text
 }
 
+/// What the limits of the budget are compared with; empty if there are none.
+fn budget(spent: &[Spending]) -> String {
+    if spent.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("\n#### Budget\n\n| | largest | | limit |\n|---|---|--:|--:|\n");
+    for spending in spent {
+        let path = spending
+            .path
+            .as_ref()
+            .map_or_else(|| "the site".to_owned(), |path| code(path.as_str()));
+        let (bytes, limit) = (size(spending.bytes), size(spending.limit));
+        let _ = writeln!(text, "| `{}` | {path} | {bytes} | {limit} |", spending.key);
+    }
+    text
+}
+
 /// Summary of a check.
-pub fn checked(problems: &[Problem]) -> String {
+pub fn checked(problems: &[Problem], spent: &[Spending]) -> String {
+    let budget = budget(spent);
     if problems.is_empty() {
-        "### No problems found in the export\n".to_owned()
+        format!("### No problems found in the export\n{budget}")
     } else {
-        format!("### Problems in the export\n{}", findings(problems))
+        format!("### Problems in the export\n{}{budget}", findings(problems))
     }
 }
 
@@ -108,7 +127,8 @@ pub fn published(told: &SummaryInput<'_>) -> String {
     let id = |release: &ReleaseId| code(release.as_str());
     let release = value.release.as_ref().map_or_else(String::new, id);
     let target = code(told.target);
-    let (undelivered, findings) = (not_delivered(value.error.as_ref()), findings(&value.problems));
+    let undelivered = not_delivered(value.error.as_ref());
+    let findings = findings(&value.problems) + &budget(&value.budget);
     let vhost = vhost(value).map_or_else(String::new, |(problem, fix)| {
         let (problem, fix) = (code(&format!("the vhost {problem}")), code(fix));
         format!("\n#### The vhost\n\n{problem}<br>{fix}\n")
@@ -160,7 +180,7 @@ pub fn planned(told: &SummaryInput<'_>) -> String {
         code(told.target),
         facts(&rows),
         changes(told),
-        findings(&value.problems)
+        findings(&value.problems) + &budget(&value.budget)
     )
 }
 
@@ -296,9 +316,31 @@ mod tests {
         };
         let mut problems: Vec<Problem> = (0..ROWS).map(|_| problem(Severity::Warning)).collect();
         problems.push(problem(Severity::Error));
-        let text = checked(&problems);
+        let text = checked(&problems, &[]);
         assert!(text.contains("#### 1 error, 100 warnings"), "{text}");
         assert!(text.contains("|--:|---|---|\n| error |"), "{text}");
         assert!(text.ends_with("| | and 1 more | | | |\n"), "{text}");
+    }
+
+    #[test]
+    fn budget_has_a_row_for_each_limit() {
+        let spending = |key, path: Option<&str>| Spending {
+            key,
+            path: path.map(|path| SitePath::new(path).unwrap()),
+            bytes: 212_345,
+            limit: 200_000,
+            excesses: Vec::new(),
+        };
+        let text = checked(&[], &[spending("first-load", Some("a.html")), spending("total", None)]);
+        insta::assert_snapshot!(text, @r"
+        ### No problems found in the export
+
+        #### Budget
+
+        | | largest | | limit |
+        |---|---|--:|--:|
+        | `first-load` | <code>a.html</code> | 212.3 kB | 200.0 kB |
+        | `total` | the site | 212.3 kB | 200.0 kB |
+        ");
     }
 }

@@ -15,6 +15,7 @@ use syntax_publish::model::path::printable;
 use syntax_publish::model::release::ReleaseId;
 use syntax_publish::model::severity::Severity;
 use syntax_publish::site::check::Problem;
+use syntax_publish::site::pipeline::Inspected;
 
 use super::failure::Failure;
 use super::pages::Grouped;
@@ -95,9 +96,9 @@ impl Actions {
     }
 
     /// Reports a check.
-    pub fn checked(&self, problems: &[Problem], workplace: &Workplace) {
-        self.annotate(problems, workplace);
-        self.summarize(&markdown::checked(problems));
+    pub fn checked(&self, found: &Inspected, workplace: &Workplace) {
+        self.annotate(&found.problems, workplace);
+        self.summarize(&markdown::checked(&found.problems, &found.budget));
     }
 
     /// Reports a publish.

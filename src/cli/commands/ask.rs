@@ -165,6 +165,7 @@ impl Run {
             round_trips: session.counts().round_trips(),
             seconds: self.began.elapsed().as_secs_f64(),
             problems,
+            budget: std::mem::take(&mut prepared.spent),
             ..json::Publish::counting(&plan.changes, prepared.site.files)
         };
         let site = &prepared.site;
@@ -221,7 +222,7 @@ impl Run {
         let ok = found.problems.iter().all(|problem| problem.severity != Severity::Error);
         let value = json::Check { ok, found: &found };
         if let Some(actions) = &self.actions {
-            actions.checked(&found.problems, workplace);
+            actions.checked(&found, workplace);
         }
         if let Some(text) = problems::without_status(&found.rules.redirects) {
             self.screen.note(&text);

@@ -67,6 +67,7 @@ impl Run {
             seconds: took.as_secs_f64(),
             timings,
             problems: published.problems.clone(),
+            budget: prepared.spent.clone(),
             channel: Some(name.to_string()),
             url: url(workplace, name),
             ..json::Publish::counting(&published.changes, published.files)

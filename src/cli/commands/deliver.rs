@@ -19,6 +19,7 @@ use syntax_publish::model::severity::Severity;
 use syntax_publish::model::tree::File;
 use syntax_publish::next::client::Client;
 use syntax_publish::rules::{PageForm, Rules};
+use syntax_publish::site::check::budget::Spending;
 use syntax_publish::site::check::moved;
 use syntax_publish::site::moved::MovedCheck;
 use syntax_publish::site::pipeline::{self, Prepared};
@@ -55,6 +56,8 @@ struct Looking {
     shell: Option<JoinHandle<Option<bool>>>,
     /// Whether to report how long each stage took.
     timings: bool,
+    /// What the limits of the budget are compared with.
+    budget: Vec<Spending>,
 }
 
 /// Returns how to publish what was prepared.
@@ -105,6 +108,7 @@ impl Run {
             probes: looking,
             shell,
             timings: options.timings,
+            budget: prepared.spent.clone(),
         };
         self.deliver_and_report(workplace, job, &prepared.rules, looking).await
     }
@@ -152,6 +156,7 @@ impl Run {
             probes: looking,
             shell: None,
             timings: false,
+            budget: Vec::new(),
         };
         self.deliver_and_report(workplace, job, &rules, looking).await
     }
@@ -199,6 +204,7 @@ impl Run {
             delivery: looks::seen(&report),
             vhost: report.vhost.as_ref().map(|fit| self.vhost_of(fit)),
             problems: published.problems.clone(),
+            budget: looking.budget,
             error: error.flatten(),
             ..json::Publish::counting(&published.changes, published.files)
         };

@@ -1,12 +1,10 @@
 //! The command `serve`: a published release on this machine, answered as the vhost answers. It does not end by itself,
 //! and changes nothing.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use syntax_publish::preview::{self, HostNames, LiveReload, Preview, Snapshot};
 use syntax_publish::site::pipeline::Prepared;
-use syntax_publish::site::scan::LeftOut;
 use syntax_publish::store::remote_source::{self, RemoteSource};
 use syntax_publish::store::{Error, channels, open};
 
@@ -34,14 +32,9 @@ impl Run {
         let created = document.and_then(|document| document.created.parse::<jiff::Timestamp>().ok());
         let created = created.map_or(0, |created| created.as_second().unsigned_abs());
         let files = site.all_files().map(|(path, file)| (path, file.clone())).collect();
-        let prepared = Prepared {
-            rules: self.rules_of(workplace, &files).await?,
-            source: Arc::new(RemoteSource::new(Arc::clone(session), site.clone()).reconnecting()),
-            site,
-            problems: Vec::new(),
-            left_out: LeftOut::default(),
-            missing_chunks: BTreeSet::new(),
-        };
+        let rules = self.rules_of(workplace, &files).await?;
+        let source = Arc::new(RemoteSource::new(Arc::clone(session), site.clone()).reconnecting());
+        let prepared = Prepared::published(site, source, rules);
         self.finish();
         let snapshot = Arc::new(Snapshot::new(prepared, created, None));
         let preview = Arc::new(Preview::new(HostNames::with(&options.host), LiveReload::No, None));

@@ -93,6 +93,14 @@ pub struct Access {
     pub basic_auth: Option<String>,
 }
 
+impl Access {
+    /// Whether search engines can't list the site.
+    #[must_use]
+    pub const fn is_hidden(&self) -> bool {
+        self.noindex || self.basic_auth.is_some()
+    }
+}
+
 /// Prints the vhost.
 ///
 /// # Errors

@@ -73,11 +73,15 @@ pub struct Material<'a> {
     pub allowed: &'a GlobSet,
     /// The folder of the copies.
     pub copies: &'a str,
+    /// The host of the site's address, if that is known.
+    pub host: Option<&'a str>,
 }
 
 /// One file and the facts about it.
 #[derive(Clone, Copy)]
 pub(super) struct File<'a> {
+    /// Its index among the assets.
+    pub(super) index: usize,
     pub(super) asset: &'a Asset,
     pub(super) kind: FileKind,
     pub(super) facts: &'a Facts,
@@ -88,7 +92,8 @@ impl<'a> Material<'a> {
     /// these, so that one allowed file does not hide a finding in the others.
     pub(super) fn files(self) -> impl Iterator<Item = File<'a>> {
         let all = self.assets.iter().zip(&self.survey.kinds).zip(&self.survey.facts);
-        let files = all.map(|((asset, kind), facts)| File {
+        let files = all.enumerate().map(|(index, ((asset, kind), facts))| File {
+            index,
             asset,
             kind: *kind,
             facts,

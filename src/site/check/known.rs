@@ -40,7 +40,7 @@ fn key(check: &str, path: Option<&str>, message: &str) -> Key {
 }
 
 /// Returns a path without the part that each build renames: below `_next/` only the folder and the extension count.
-fn steady(path: &str) -> String {
+pub(super) fn steady(path: &str) -> String {
     let Some(below) = path.strip_prefix("_next/") else {
         return path.to_owned();
     };

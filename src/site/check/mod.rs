@@ -8,7 +8,9 @@
 //! A finding that the live release has too is known and does not stop a publish: see [`known`].
 
 mod anchors;
+pub mod budget;
 mod builds;
+mod canonical;
 mod case;
 mod clash;
 mod depth;
@@ -16,15 +18,19 @@ mod empty;
 mod finding;
 mod forbid;
 pub mod headers;
+mod hreflang;
 pub mod immutable;
 mod index;
+mod indexing;
 pub mod known;
 mod links;
 mod local;
+mod metadata;
 pub mod moved;
 mod next;
 mod not_found;
 mod payloads;
+mod pictures;
 pub mod redirects;
 pub mod removal;
 mod repeats;
@@ -54,16 +60,21 @@ type Find = fn(Material<'_>) -> Vec<RawFinding>;
 const CHECKS: &[(&str, Find)] = &[
     ("anchors", anchors::find),
     ("builds", builds::find),
+    ("canonical", canonical::find),
     ("case", case::find),
     ("clash", clash::find),
     ("depth", depth::find),
     (empty::NAME, empty::find),
     ("forbid", forbid::find),
+    ("hreflang", hreflang::find),
     ("index", index::find),
+    ("indexing", indexing::find),
     ("links", links::find),
     ("local", local::find),
+    ("metadata", metadata::find),
     ("next", next::find),
     ("not-found", not_found::find),
+    ("pictures", pictures::find),
     ("secrets", secrets::find),
     ("shadowed", shadowed::find),
     ("size", size::find),

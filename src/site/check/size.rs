@@ -24,7 +24,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
                 PAGE,
                 "pass less data from server to client components, or split the page",
             ),
-            FileKind::Style | FileKind::Drawing | FileKind::Code | FileKind::Other => (
+            _ => (
                 "file",
                 FILE,
                 "make it smaller, or offer it as a download elsewhere; if it is meant to be here, name it in `allow`",

@@ -26,16 +26,6 @@ impl Source for Files {
             .ok_or_else(|| SourceError::Changed { path: path.clone() })
     }
 
-    fn read_pieces(
-        &self,
-        path: &SitePath,
-        _: Digest,
-        _: u64,
-        _: &mut dyn FnMut(Vec<u8>) -> bool,
-    ) -> Result<(), SourceError> {
-        Err(SourceError::Changed { path: path.clone() })
-    }
-
     fn read_given(&self, path: &SitePath, _: Coding) -> Result<Vec<u8>, SourceError> {
         Err(SourceError::Changed { path: path.clone() })
     }
@@ -108,6 +98,7 @@ impl Export {
             survey: &self.survey,
             allowed: &self.allowed,
             copies: "_assets",
+            host: Some("docs.example.com"),
         }
     }
 

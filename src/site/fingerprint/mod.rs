@@ -55,6 +55,8 @@ pub struct Site {
     pub source: Arc<dyn Source>,
     /// The result of the rewrite of each file of the export, for the cache of facts.
     pub rewritten: Vec<Option<Rewritten>>,
+    /// How the build ID is replaced, if it is.
+    pub renaming: Option<Renaming>,
 }
 
 /// Turns the files of an export into the files of the site. `assets` are sorted by path.
@@ -137,6 +139,7 @@ pub fn fingerprint(
     origins.shrink_to_fit();
     Ok(Site {
         assets,
+        renaming: rewriter.renaming().cloned(),
         source: Arc::new(RewritingSource::new(export, rewriter, origins)),
         rewritten,
     })
@@ -328,7 +331,7 @@ impl SurveyedExport<'_> {
         }
         .unwrap_or_else(|| unread(asset));
         let has_id = facts.mention != Mention::None;
-        let may_have_proofs = !rewriter.proofs().is_empty() && *kind != FileKind::Other && asset.size <= MAX_TEXT;
+        let may_have_proofs = !rewriter.proofs().is_empty() && kind.is_of_browsers() && asset.size <= MAX_TEXT;
         if change.allowed.is_empty() {
             if !(may_have_proofs || has_id && rewriter.renaming().is_some()) {
                 return Ok(None);

@@ -26,10 +26,10 @@ use crate::next::build_id;
 use crate::site::cache_file;
 
 /// First line of the file. A new format gets a new number.
-const HEADER: &[u8] = b"syntax-publish facts 5\n";
+const HEADER: &[u8] = b"syntax-publish facts 6\n";
 
 /// To be raised when the same file yields different facts, or is rewritten differently. A test detects both.
-pub(super) const VERSION: u32 = 5;
+pub(super) const VERSION: u32 = 6;
 
 /// Unused questions are dropped once they make up more than one in this many.
 const TOLERATED: usize = 8;
@@ -525,6 +525,9 @@ impl FileKind {
             Self::Drawing => 4,
             Self::Other => 5,
             Self::Code => 6,
+            Self::Picture => 7,
+            Self::Robots => 8,
+            Self::Xml => 9,
         }
     }
 }
@@ -532,13 +535,23 @@ impl FileKind {
 impl Facts {
     /// Returns every index of a file in the facts.
     fn places(&self) -> impl Iterator<Item = usize> {
-        let files = self.used.iter().chain(&self.kept).copied();
-        files.chain(self.fragments.iter().map(|fragment| fragment.page))
+        let files = self.used.iter().chain(&self.kept).chain(&self.loads).copied();
+        let crawl = self.crawl.iter().flat_map(|crawl| crawl.files.iter().copied());
+        let pictures = self.pictures.iter().map(|picture| picture.file);
+        files
+            .chain(self.fragments.iter().map(|fragment| fragment.page))
+            .chain(self.head.iter().flat_map(|head| head.places()))
+            .chain(crawl)
+            .chain(pictures)
     }
 
     /// Returns the facts with other indices for files. `None` if a file has no new index.
     fn with_places(mut self, mut place: impl FnMut(usize) -> Option<usize>) -> Option<Self> {
-        for files in [&mut self.used, &mut self.kept] {
+        let crawled = self.crawl.as_mut().map(|crawl| &mut crawl.files);
+        for files in [&mut self.used, &mut self.kept, &mut self.loads]
+            .into_iter()
+            .chain(crawled)
+        {
             for file in files.iter_mut() {
                 *file = place(*file)?;
             }
@@ -546,6 +559,12 @@ impl Facts {
         }
         for fragment in &mut self.fragments {
             fragment.page = place(fragment.page)?;
+        }
+        for picture in &mut self.pictures {
+            picture.file = place(picture.file)?;
+        }
+        if let Some(head) = &mut self.head {
+            head.put_places(&mut place)?;
         }
         Some(self)
     }
@@ -555,6 +574,12 @@ impl Facts {
         let mut texts = (self.faulty.iter().map(|faulty| faulty.url.as_str()))
             .chain(self.fragments.iter().map(|fragment| fragment.name.as_str()))
             .chain(self.anchors.iter().map(String::as_str))
+            .chain(self.head.iter().flat_map(|head| head.texts()))
+            .chain(
+                self.crawl
+                    .iter()
+                    .flat_map(|crawl| crawl.others.iter().map(|named| named.url.as_str())),
+            )
             .chain(self.hits.iter().flat_map(|hit| [hit.rule.as_str(), hit.shown.as_str()]));
         texts.any(|text| text.contains(id)) || self.ids.iter().any(|other| other != id)
     }

@@ -5,11 +5,15 @@
 //! correct URL it keeps only what the URL is used for. Facts of a file that did not change are recalled from the cache
 //! of facts, if the caller provides one.
 
+mod address;
 mod cache;
 mod code;
+mod crawl;
 mod css;
+mod head;
 mod page;
 mod paths;
+mod picture;
 mod text;
 
 use std::borrow::Cow;
@@ -21,8 +25,11 @@ use memchr::memmem;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+pub use self::address::{LeadsTo, Named};
 pub use self::cache::{AllLearned, Cache, Rewritten};
 use self::cache::{Learned, Recall};
+pub use self::crawl::Crawl;
+pub use self::head::{Alternate, Head, ShownPicture};
 pub use self::paths::Paths;
 use self::paths::{AskedPaths, Lookup};
 use crate::config::compile_globs;
@@ -55,8 +62,22 @@ pub enum FileKind {
     Drawing,
     /// A script, or data that scripts may read.
     Code,
+    /// A picture made of pixels.
+    Picture,
+    /// `robots.txt`.
+    Robots,
+    /// An XML file, which may be a sitemap.
+    Xml,
     /// Anything else.
     Other,
+}
+
+impl FileKind {
+    /// Whether browsers read a text of this kind, so that it may have to change with the files that it names.
+    #[must_use]
+    pub fn is_of_browsers(self) -> bool {
+        !matches!(self, Self::Picture | Self::Robots | Self::Xml | Self::Other)
+    }
 }
 
 /// What is wrong with a URL.
@@ -165,6 +186,16 @@ pub struct Facts {
     pub unclassified: u32,
     /// Text that rules do not allow.
     pub hits: Vec<Hit>,
+    /// For a page: scripts and style sheets that a browser loads with it, as sorted indices among the assets.
+    pub loads: Vec<usize>,
+    /// For a page: what it says about itself.
+    pub head: Option<Box<Head>>,
+    /// For a page: pictures that its markup refers to.
+    pub pictures: Vec<ShownPicture>,
+    /// For a file that is only for crawlers: what it says.
+    pub crawl: Option<Box<Crawl>>,
+    /// For a large picture: its width and height.
+    pub pixels: Option<(u32, u32)>,
 }
 
 /// The facts of an export.
@@ -417,9 +448,12 @@ fn kind_of(path: &str, paths: &Paths<'_>) -> FileKind {
         Some("html" | "htm") => FileKind::Page,
         Some("css") => FileKind::Style,
         Some("svg") => FileKind::Drawing,
+        Some("txt") if path == crawl::ROBOTS => FileKind::Robots,
         Some("txt") => owner().map_or(FileKind::Other, FileKind::Payload),
         Some("json") => owner().map_or(FileKind::Code, FileKind::Data),
         Some("js" | "mjs" | "cjs") => FileKind::Code,
+        Some("xml") => FileKind::Xml,
+        Some(_) if picture::is_picture(path) => FileKind::Picture,
         _ => FileKind::Other,
     }
 }
@@ -470,6 +504,9 @@ impl SurveyContext<'_> {
             .search
             .filter(|search| text::is_likely(asset.path.name()) || search.wants(path, asset.size));
         let is_named_in = self.build_id.is_some() && !text::is_packed(asset.path.name());
+        if kind == FileKind::Picture && searched.is_none() {
+            return self.survey_picture(file);
+        }
         if asset.size > MAX_TEXT {
             return Ok(if is_named_in {
                 self.search_large(asset)?
@@ -478,7 +515,7 @@ impl SurveyContext<'_> {
             });
         }
         let may_be_text = text::is_unknown(asset.path.name());
-        if kind == FileKind::Other && searched.is_none() && !is_named_in && !may_be_text {
+        if matches!(kind, FileKind::Other | FileKind::Picture) && searched.is_none() && !is_named_in && !may_be_text {
             return Ok(self.nothing());
         }
         let remembered = |(facts, learned)| FileReport {
@@ -510,6 +547,40 @@ impl SurveyContext<'_> {
         facts.is_text = may_be_text && !bytes.contains(&0) && std::str::from_utf8(&bytes).is_ok();
         let facts = Arc::new(facts);
         let learned = neutral.map(|(recall, neutral)| recall.learn(file, neutral, &facts, context.paths.questions()));
+        Ok(FileReport {
+            facts,
+            learned,
+            remembered: false,
+        })
+    }
+
+    /// Reads how many pixels a large picture has. Only its start is read.
+    fn survey_picture(&self, file: ExportFile<'_>) -> Result<FileReport, SourceError> {
+        let asset = file.asset;
+        if asset.size < picture::LARGE {
+            return Ok(self.nothing());
+        }
+        if let Some((facts, learned)) = self.recall.and_then(|recall| recall.exact(file)) {
+            return Ok(FileReport {
+                facts,
+                learned: Some(learned),
+                remembered: true,
+            });
+        }
+        let mut pixels = None;
+        let mut take = |start: Vec<u8>| {
+            pixels = picture::pixels(&start);
+            false
+        };
+        self.source
+            .read_pieces(&asset.path, asset.digest, asset.size, &mut take)?;
+        let facts = Arc::new(Facts {
+            pixels,
+            ..Facts::default()
+        });
+        let learned = self
+            .recall
+            .map(|recall| recall.learn(file, asset.digest, &facts, Vec::new()));
         Ok(FileReport {
             facts,
             learned,
@@ -555,8 +626,8 @@ impl SurveyContext<'_> {
 
 fn facts(path: &str, kind: FileKind, bytes: &[u8], context: &Context<'_>) -> Facts {
     match (kind, std::str::from_utf8(bytes)) {
-        (FileKind::Other, _) => Facts::default(),
         (FileKind::Code, _) => code::survey_code(bytes, context),
+        (FileKind::Other | FileKind::Picture, _) | (FileKind::Robots | FileKind::Xml, Err(_)) => Facts::default(),
         (_, Err(error)) => Facts {
             not_utf8: Some(line_at(bytes, error.valid_up_to())),
             ..Facts::default()
@@ -565,6 +636,8 @@ fn facts(path: &str, kind: FileKind, bytes: &[u8], context: &Context<'_>) -> Fac
         (FileKind::Payload(_), Ok(text)) => page::survey_ids(text, &mut next_page::rewrite_payload),
         (FileKind::Data(_), Ok(text)) => page::survey_ids(text, &mut data::rewrite_file),
         (FileKind::Style, Ok(text)) => css::survey_css(path, text, context),
+        (FileKind::Robots, Ok(text)) => crawl::survey_robots(text, context),
+        (FileKind::Xml, Ok(text)) => crawl::survey_xml(text, context),
         (FileKind::Drawing, Ok(text)) => css::survey_drawing(path, text, context),
     }
 }

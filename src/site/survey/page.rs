@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::paths::Lookup;
-use super::{Context, Facts, FaultyUrl, Fragment, Lines, Position, UrlFault};
-use crate::config::is_loopback;
+use super::address::{LeadsTo, lead, resolve};
+use super::head::{Head, ShownPicture};
+use super::picture::is_picture;
+use super::{Context, Facts, FaultyUrl, Fragment, Lines, Position};
 use crate::next::page::{self, Router};
 use crate::next::url::{SiteUrl, Target, is_relative};
-use crate::next::{Edits, Reference, TextVisitor, Unclear, html};
+use crate::next::{Edits, Reference, Tag, TextVisitor, Unclear, html};
 
 /// Surveys a page.
 pub(super) fn survey_page(path: &str, text: &str, context: &Context<'_>) -> Facts {
@@ -17,6 +18,10 @@ pub(super) fn survey_page(path: &str, text: &str, context: &Context<'_>) -> Fact
     let address = base.unwrap_or(address);
     let mut markup = Markup {
         notes: UrlNotes::new(&address, text, context),
+        head: Head::default(),
+        role: Role::Other,
+        loads: BTreeSet::new(),
+        has_candidates: false,
         fetched: BTreeSet::new(),
         kept: BTreeSet::new(),
     };
@@ -36,6 +41,10 @@ pub(super) fn survey_page(path: &str, text: &str, context: &Context<'_>) -> Fact
     facts.unclassified = payload.unclassified;
     facts.odd.append(&mut payload.odd);
     facts.ids = payload.ids.into_iter().collect();
+    let words: Vec<&str> = markup.head.title.split_whitespace().collect();
+    markup.head.title = words.join(" ");
+    facts.loads = markup.loads.into_iter().collect();
+    facts.head = Some(Box::new(markup.head));
     match read {
         Ok(page) => {
             facts.router = Some(page.router);
@@ -162,11 +171,78 @@ struct Markup<'a> {
     fetched: BTreeSet<usize>,
     /// Files named where a fingerprint is not allowed, and fetched from there.
     kept: BTreeSet<usize>,
+    head: Head,
+    /// What the current tag is.
+    role: Role,
+    /// Scripts and style sheets that a browser loads before it shows the page, or at once afterwards.
+    loads: BTreeSet<usize>,
+    /// Whether the next `<img>` has other pictures to choose from, in a `<source>` before it.
+    has_candidates: bool,
+}
+
+/// What a tag is, as far as the files that it names are concerned.
+enum Role {
+    /// A picture that is shown as large as its attributes say.
+    Sized,
+    /// It only fetches a file, or says what it is for.
+    Link,
+    /// It fetches a file for later, or one that browsers of today ignore.
+    Aside,
+    Other,
+}
+
+impl Markup<'_> {
+    /// Returns the size of an `<img>` that shows one picture, and shows it as large as its attributes say.
+    fn shown(&mut self, tag: &Tag<'_>) -> Option<(u32, u32)> {
+        let has_candidates = std::mem::take(&mut self.has_candidates) || (tag.get)("srcset").is_some();
+        let pixels = |name: &str| (tag.get)(name)?.trim().parse::<u32>().ok();
+        Some((pixels("width")?, pixels("height")?)).filter(|_| !has_candidates)
+    }
 }
 
 impl TextVisitor for Markup<'_> {
+    fn tag(&mut self, tag: &Tag<'_>) {
+        self.role = match tag.name {
+            "link" if (tag.get)("rel").is_some_and(|rel| rel.to_ascii_lowercase().contains("prefetch")) => Role::Aside,
+            "script" if (tag.get)("nomodule").is_some() => Role::Aside,
+            "link" => Role::Link,
+            _ => Role::Other,
+        };
+        match tag.name {
+            "source" => self.has_candidates |= (tag.get)("srcset").is_some(),
+            "img" => {
+                if let Some(size) = self.shown(tag)
+                    && let Some(url) = (tag.get)("src")
+                    && let LeadsTo::File(file) = lead(self.notes.address, url.trim(), self.notes.context)
+                    && is_picture(self.notes.context.paths.path(file))
+                {
+                    self.role = Role::Sized;
+                    self.notes.facts.pictures.push(ShownPicture { file, size: Some(size) });
+                }
+            }
+            _ => {
+                let notes = &mut self.notes;
+                self.head.note(tag, notes.address, &mut notes.lines, notes.context);
+            }
+        }
+    }
+
+    fn title(&mut self, text: &str) {
+        self.head.title.push_str(text);
+    }
+
     fn url(&mut self, reference: Reference<'_>) -> Option<String> {
         let (index, url) = self.notes.resolve(&reference)?;
+        if matches!(self.role, Role::Other) && is_picture(self.notes.context.paths.path(index)) {
+            let file = ShownPicture {
+                file: index,
+                size: None,
+            };
+            self.notes.facts.pictures.push(file);
+        }
+        if matches!(reference.position, Position::Script | Position::Style) && !matches!(self.role, Role::Aside) {
+            self.loads.insert(index);
+        }
         if reference.position == Position::Link {
             let notes = &mut self.notes;
             let is_page = notes.context.paths.path(index).ends_with(".html");
@@ -205,60 +281,6 @@ fn place(fragment: &str) -> &str {
 /// scripts.
 fn is_id(place: &str) -> bool {
     !place.is_empty() && !place.eq_ignore_ascii_case("top") && !place.starts_with(['/', '!'])
-}
-
-/// Whether a host is the reader's own machine.
-fn is_local(host: &str) -> bool {
-    is_loopback(host) || host.ends_with(".localhost") || host == "0.0.0.0"
-}
-
-/// Returns the file that a URL leads to, and the URL's parts. `None` if the URL does not belong to the site.
-fn resolve(address: &str, url: &str, context: &Context<'_>) -> Result<Option<(usize, SiteUrl)>, UrlFault> {
-    match resolve_own(address, url, context) {
-        Err(UrlFault::Missing | UrlFault::Spelled { .. } | UrlFault::OutsideBasePath { .. })
-            if is_elsewhere(address, url, context) =>
-        {
-            Ok(None)
-        }
-        resolved => resolved,
-    }
-}
-
-/// Whether something else on the host serves this address.
-fn is_elsewhere(address: &str, url: &str, context: &Context<'_>) -> bool {
-    let Some(elsewhere) = context.elsewhere else {
-        return false;
-    };
-    match context.beside.resolve(address, url) {
-        Target::Site(meant) => elsewhere.is_match(meant.path.trim_end_matches('/')),
-        _ => false,
-    }
-}
-
-fn resolve_own(address: &str, url: &str, context: &Context<'_>) -> Result<Option<(usize, SiteUrl)>, UrlFault> {
-    match context.resolver.resolve(address, url) {
-        Target::Site(site) => match context.paths.look_up(&site.path) {
-            Lookup::File(index) => Ok(Some((index, site))),
-            Lookup::Otherwise(index) => Err(UrlFault::Spelled {
-                right: context.resolver.page_address(context.paths.path(index)),
-            }),
-            Lookup::Nothing => Err(UrlFault::Missing),
-            Lookup::Encoding => Ok(None),
-        },
-        Target::Outside => match context.beside.resolve(address, url) {
-            Target::Site(meant) => match context.paths.look_up(&meant.path) {
-                // The host's own first page is not part of the site, whose first page is at the base path.
-                Lookup::File(index) if !meant.path.is_empty() => Err(UrlFault::OutsideBasePath {
-                    right: context.resolver.page_address(context.paths.path(index)),
-                }),
-                _ => Ok(None),
-            },
-            _ => Ok(None),
-        },
-        Target::Host(host) if is_local(&host) => Err(UrlFault::Local { host }),
-        Target::Malformed => Err(UrlFault::Malformed),
-        Target::Host(_) | Target::Nothing => Ok(None),
-    }
 }
 
 struct Payload<'a> {

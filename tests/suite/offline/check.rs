@@ -13,7 +13,7 @@ use crate::support::command::{Project, write};
 const FIXTURES: [&str; 4] = ["export", "pages/export", "nextra/export", "based/export"];
 
 /// No content of a fixture may match these patterns.
-const MANIFEST: &str = "[site]\nurl = \"https://docs.example.com\"\n[check]\n\
+const MANIFEST: &str = "[site]\nurl = \"https://syntax.kraite.com\"\n[check]\n\
                         known = \"error\"\n\
                         forbid = [\"10.77.0.0/16\", \"db.internal.example.com\", \"/srv-[0-9]{3}/\"]\n\
                         [encode]\nbrotli = 1\ngzip = 1\n";
@@ -152,7 +152,7 @@ const FAULTS: &[Fault] = &[
             into_page(
                 out,
                 "docs.html",
-                b"<link rel=\"canonical\" href=\"https://docs.example.com/gone\">",
+                b"<link rel=\"canonical\" href=\"https://syntax.kraite.com/gone\">",
             )
         },
         check: "links",
@@ -335,7 +335,70 @@ const FAULTS: &[Fault] = &[
         check: "size",
         severity: "warning",
     },
+    Fault {
+        what: "a canonical link to another host",
+        plant: |out| {
+            let link = b"<link rel=\"canonical\" href=\"https://old.example.com/docs\">";
+            into_page(out, "docs.html", link)
+        },
+        check: "canonical",
+        severity: "warning",
+    },
+    Fault {
+        what: "a sitemap that is not XML",
+        plant: |out| {
+            let sitemap = "<urlset>\n<url><loc>https://syntax.kraite.com/docs?a&b</loc></url></urlset>";
+            Place(new_file(out, "sitemap-0.xml", sitemap).0, Some(2))
+        },
+        check: "canonical",
+        severity: "warning",
+    },
+    Fault {
+        what: "a language that search engines do not know",
+        plant: |out| {
+            into_page(
+                out,
+                "docs.html",
+                b"<link rel=\"alternate\" hreflang=\"en-UK\" href=\"/docs\">",
+            )
+        },
+        check: "hreflang",
+        severity: "warning",
+    },
+    Fault {
+        what: "a site that is closed to search engines",
+        plant: |out| Place(new_file(out, "robots.txt", CLOSED).0, Some(2)),
+        check: "indexing",
+        severity: "warning",
+    },
+    Fault {
+        what: "two pages with the same title",
+        plant: |out| {
+            let page = fs::read_to_string(out.join("docs.html")).expect("a page");
+            let other = page.replace("<title>Overview |", "<title>Fees |");
+            assert_ne!(page, other);
+            new_file(out, "docs.html", &other)
+        },
+        check: "metadata",
+        severity: "warning",
+    },
+    Fault {
+        what: "a picture that is far larger than it is shown",
+        plant: |out| {
+            let mut picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x0f\xa0\0\0\x0b\xb8".to_vec();
+            picture.resize(900_000, 0);
+            fs::write(out.join("images/huge.png"), picture).expect("a picture");
+            let shown = b"<img src=\"/images/huge.png\" width=\"120\" height=\"90\" alt=\"\">";
+            into_page(out, "docs.html", shown);
+            Place("images/huge.png".to_owned(), None)
+        },
+        check: "pictures",
+        severity: "warning",
+    },
 ];
+
+/// A `robots.txt` that keeps search engines out.
+const CLOSED: &str = "User-agent: *\nDisallow: /\n";
 
 impl Place {
     /// Returns the place `lines` lines further down.
@@ -524,6 +587,129 @@ fn findings_in_allowed_files_and_of_checks_that_are_off_do_not_count() {
     project.write_manifest("[check]\nsecrets = \"off\"\nlinks = \"off\"\n");
     let checked = project.run(&["check", "--json"]).expect_code(0).json();
     assert_eq!(checked["problems"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_target_that_search_engines_leave_out_expects_a_site_that_is_closed_to_them() {
+    let project = project("export");
+    new_file(&project.dir.join("out"), "robots.txt", CLOSED);
+    let target = |access: &str| format!("{MANIFEST}[targets.test]\nkind = \"local\"\ndocroot = \"test\"\n{access}\n");
+    let found = |access: &str| {
+        project.write_manifest(&target(access));
+        let checked = project.run(&["check", "--json", "-t", "test"]).expect_code(0).json();
+        checked["problems"].as_array().expect("a list").len()
+    };
+    assert_eq!(found(""), 1);
+    assert_eq!(found("noindex = true"), 0);
+    assert_eq!(found("basic-auth = \"/etc/nginx/users\""), 0);
+}
+
+/// Returns the values of an attribute in the tags of a page that match a pattern.
+fn attributes(page: &str, tag: &str, attribute: &str) -> Vec<String> {
+    let tags = regex_lite::Regex::new(&format!("<{tag}[^>]*>")).expect("a pattern");
+    let value = regex_lite::Regex::new(&format!(" {attribute}=\"([^\"]*)\"")).expect("a pattern");
+    let tags = tags
+        .find_iter(page)
+        .map(|tag| tag.as_str())
+        .filter(|tag| !tag.to_lowercase().contains("nomodule"));
+    tags.filter_map(|tag| Some(value.captures(tag)?[1].to_owned()))
+        .collect()
+}
+
+#[test]
+fn first_load_has_the_bytes_that_browsers_are_sent() {
+    for name in FIXTURES {
+        let project = project(name);
+        project.write_manifest(&format!(
+            "{MANIFEST}[budget]\nfirst-load = \"1 kB\"\nscripts = \"1 kB\"\n"
+        ));
+        let checked = project.run(&["check", "--json"]).expect_code(0).json();
+        project.run(&["publish"]).expect_code(0);
+        let live = project.dir.join("target/docroot/current");
+        let sent = |path: &str| {
+            let size = |path: String| fs::metadata(live.join(path)).ok().map(|file| file.len());
+            size(format!("{path}.br"))
+                .or_else(|| size(path.to_owned()))
+                .unwrap_or_else(|| panic!("{name}: no {path}"))
+        };
+        let mut largest = (0, String::new());
+        let mut most_scripts = 0;
+        let pages = walkdir::WalkDir::new(project.dir.join("out"))
+            .into_iter()
+            .map(|entry| entry.expect("an entry"));
+        for page in pages.filter(|page| page.path().extension().is_some_and(|ending| ending == "html")) {
+            let page = page
+                .path()
+                .strip_prefix(project.dir.join("out"))
+                .expect("a path")
+                .to_str()
+                .expect("UTF-8");
+            let text = fs::read_to_string(live.join(page)).expect("a page");
+            let below = |url: String| {
+                let path = url.split('?').next()?.strip_prefix('/')?;
+                let path = path.strip_prefix("handbook/").unwrap_or(path);
+                let path = percent_encoding::percent_decode_str(path).decode_utf8().ok()?;
+                Some(path.into_owned())
+            };
+            let files = |tag, attribute| attributes(&text, tag, attribute).into_iter().filter_map(below);
+            let mut scripts: Vec<String> = files("script", "src")
+                .chain(files("link rel=\"preload\" as=\"script\"", "href"))
+                .collect();
+            let mut styles: Vec<String> = files("link rel=\"(?:stylesheet|preload)\"[^>]*\\.css", "href").collect();
+            for files in [&mut scripts, &mut styles] {
+                files.sort();
+                files.dedup();
+            }
+            let scripts: u64 = scripts.iter().map(|path| sent(path)).sum();
+            let styles: u64 = styles.iter().map(|path| sent(path)).sum();
+            largest = largest.max((sent(page) + scripts + styles, page.to_owned()));
+            most_scripts = most_scripts.max(scripts);
+        }
+        let budget = &checked["budget"];
+        assert!(most_scripts > 10_000, "{name}");
+        assert_eq!(budget[0]["key"], "first-load");
+        assert_eq!(
+            (budget[0]["bytes"].as_u64(), budget[0]["path"].as_str()),
+            (Some(largest.0), Some(&*largest.1)),
+            "{name}"
+        );
+        assert_eq!(budget[1]["bytes"].as_u64(), Some(most_scripts), "{name}");
+        let found = checked["problems"].as_array().expect("a list");
+        assert!(
+            !found.is_empty() && found.iter().all(|problem| problem["check"] == "budget"),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn budget_that_is_exceeded_stops_a_publish_only_if_its_level_says_so() {
+    let project = project("export");
+    let budget = |text: &str| project.write_manifest(&format!("{MANIFEST}[budget]\n{text}\n"));
+    budget("total = \"100 MB\"");
+    let ran = project.run(&["check"]).expect_code(0);
+    assert!(
+        ran.stdout.contains("no problems found") && ran.stdout.contains("of 100.0 MB  the site"),
+        "{ran}"
+    );
+    budget("file = \"10 kB\"");
+    let planned = project.run(&["plan", "--json"]).expect_code(0).json();
+    let ran = project.run(&["publish", "--json"]).expect_code(0);
+    assert!(ran.stderr.contains("`file` in [budget]"), "{ran}");
+    for value in [planned, ran.json()] {
+        assert_eq!(value["budget"][0]["key"], "file", "{value}");
+        assert_eq!(value["budget"][0]["limit"], 10_000, "{value}");
+    }
+    budget("file = \"10 kB\"\nlevel = \"error\"");
+    project.run(&["check"]).expect_code(3);
+    let refused = project.run(&["publish", "--force", "--json"]).expect_code(3).json();
+    assert_eq!(refused["error"]["problems"][0]["check"], "budget");
+    budget("file = \"10 kB\"\nlevel = \"off\"");
+    let checked = project.run(&["check", "--json"]).expect_code(0).json();
+    assert_eq!(
+        (&checked["budget"], &checked["problems"]),
+        (&Value::Null, &Value::Array(Vec::new()))
+    );
 }
 
 #[test]

@@ -249,10 +249,11 @@ fn reference_has_every_exit_code_and_every_error_code() {
 }
 
 /// Values of the library that `--json` prints as they are, and the files that define them.
-const PRINTED: [(&str, &str); 10] = [
+const PRINTED: [(&str, &str); 11] = [
     ("live/doctor/finding.rs", "DoctorCheck"),
     ("model/manifest/mod.rs", "Change"),
     ("site/anchors.rs", "GoneAnchor"),
+    ("site/check/budget.rs", "Spending"),
     ("site/check/finding.rs", "Problem"),
     ("site/moved.rs", "Suggestion"),
     ("site/pipeline.rs", "Inspected"),

@@ -54,9 +54,11 @@ impl Draft {
             );
             let escaped = payload.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
             let html = format!(
-                "<!DOCTYPE html><!--{}--><html><head><link rel=\"stylesheet\" href=\"/s.css\"/></head><body>\
+                "<!DOCTYPE html><!--{}--><html><head><link rel=\"stylesheet\" href=\"/s.css\"/><title>{said}</title>\
+                 <link rel=\"canonical\" href=\"/p{next}\"/><link rel=\"alternate\" hreflang=\"de\" href=\"/p{next}\"/>\
+                 <meta property=\"og:url\" content=\"https://example.net/{said}\"/></head><body>\
                  <h1 id=\"here-{revision}\">x</h1><a href=\"/p{next}#here-1\">n</a><a href=\"/P{next}\">n</a>\
-                 <img src=\"/a.png\"/><p>text {revision} {said}</p>\
+                 <img src=\"/a.png\" width=\"{revision}\" height=\"9\"/><p>text {revision} {said}</p>\
                  <script>(self.__next_f=self.__next_f||[]).push([0])</script>\
                  <script>self.__next_f.push([1,\"{escaped}\"])</script></body></html>",
                 id.replace('-', "_").chars().take(24).collect::<String>()
@@ -65,6 +67,10 @@ impl Draft {
             files.insert(format!("{name}.txt"), payload.clone());
             files.insert(format!("{name}/__next._full.txt"), payload);
         }
+        let entries = (0..5).map(|page| format!("<url><loc>https://docs.example.com/p{page}</loc></url>"));
+        let entries: String = entries.collect();
+        let named = format!("<url><loc>https://example.net/{id}</loc></url>");
+        files.insert("sitemap.xml".to_owned(), format!("<urlset>{entries}{named}</urlset>"));
         files.insert("404.html".to_owned(), "<!DOCTYPE html><p>nothing".to_owned());
         files.insert(format!("_next/static/{id}/_buildManifest.js"), "self.x=1".to_owned());
         files.insert("_next/static/chunks/a.js".to_owned(), "1".to_owned());
@@ -306,5 +312,5 @@ fn what_is_noted_of_the_fixtures_is_what_this_version_of_the_cache_notes() {
     }
     // If this hash changes but the fixtures did not, facts cached by older versions are wrong: increase `VERSION` of
     // the cache.
-    insta::assert_snapshot!(noted.finish().short(16), @"577a69d813170e63");
+    insta::assert_snapshot!(noted.finish().short(16), @"935baaa654191fff");
 }

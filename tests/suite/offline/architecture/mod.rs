@@ -76,7 +76,7 @@ const WORLD: [&str; 11] = [
 ];
 
 /// The only places that may use each of these external crates.
-const HOMES: [(&str, &[&str]); 27] = [
+const HOMES: [(&str, &[&str]); 29] = [
     ("brotli", &["site/decode.rs", "site/encode.rs"]),
     ("blake3", &["model/digest.rs"]),
     ("clap", &["cli/", "main.rs"]),
@@ -94,6 +94,7 @@ const HOMES: [(&str, &[&str]); 27] = [
     ("httpdate", &["preview/answer.rs", "live/doctor/mod.rs"]),
     ("hyper", &["preview/", "live/http/client.rs"]),
     ("hyper_util", &["preview/mod.rs", "live/http/client.rs"]),
+    ("imagesize", &["site/survey/picture.rs"]),
     ("indicatif", &["cli/"]),
     ("mime_guess", &["model/media.rs"]),
     ("notify", &["preview/watch/changes.rs"]),
@@ -102,6 +103,7 @@ const HOMES: [(&str, &[&str]); 27] = [
     ("percent_encoding", &["next/url.rs"]),
     ("postcard", &["site/scan/cache.rs", "site/survey/cache.rs"]),
     ("regex", &["config/pattern.rs", "site/check/"]),
+    ("roxmltree", &["site/survey/crawl.rs"]),
     ("rustls", &["live/http/tls.rs", "live/http/client.rs"]),
     ("rustls_native_certs", &["live/http/tls.rs"]),
     ("tokio_rustls", &["live/http/client.rs"]),
