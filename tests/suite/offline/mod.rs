@@ -26,3 +26,4 @@ pub mod repair;
 pub mod screens;
 pub mod signatures;
 pub mod verify;
+pub mod version;
