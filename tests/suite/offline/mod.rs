@@ -19,6 +19,7 @@ pub mod layout;
 pub mod links;
 pub mod memory;
 pub mod moved;
+pub mod npm;
 pub mod operations;
 pub mod panics;
 pub mod remembered;
