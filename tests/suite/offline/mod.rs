@@ -21,6 +21,7 @@ pub mod memory;
 pub mod moved;
 pub mod npm;
 pub mod operations;
+pub mod packages;
 pub mod panics;
 pub mod remembered;
 pub mod repair;

@@ -449,7 +449,7 @@ fn a_comment_that_cannot_be_written_is_a_warning() {
 #[test]
 fn only_an_agent_has_the_key_and_it_ends_with_a_cancelled_job() {
     let tool = "#!/bin/sh\ntrap 'exit 143' TERM\nenv >&2\nssh-add -l >&2\necho \"agent $SSH_AGENT_PID\" >&2\n\
-                while :; do sleep 0.1; done\n";
+                for _ in $(seq 200); do sleep 0.1; done\n";
     let world = World::releasing(tool.into());
     world.install().expect_code(0);
     let mut running = world.start("Publish", "push", &push("main"));
@@ -484,4 +484,103 @@ fn every_input_is_used_and_no_script_has_text_substituted_into_it() {
         .collect();
     assert_eq!(scripts.len(), 2);
     assert!(scripts.iter().all(|script| !script.contains("${{")), "{scripts:?}");
+}
+
+/// The blocks of docs/ci.md in this language.
+fn blocks(language: &str) -> Vec<String> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ci.md")).expect("docs/ci.md");
+    let mut blocks = Vec::new();
+    for part in text.split(&format!("```{language}\n")).skip(1) {
+        blocks.push(part.split_once("```").expect("its end").0.to_owned());
+    }
+    blocks
+}
+
+/// The scripts in a block of YAML: each item below `script:`, and each `run:`.
+fn scripts(block: &str) -> Vec<&str> {
+    let items = block.lines().map(str::trim);
+    items
+        .filter_map(|line| {
+            line.strip_prefix("- run: ")
+                .or(line.strip_prefix("run: "))
+                .or(line.strip_prefix("- "))
+        })
+        .filter(|item| ["npm ", "exec ", "mkdir "].iter().any(|start| item.starts_with(start)))
+        .collect()
+}
+
+#[test]
+fn script_of_the_documentation_publishes_for_every_other_ci() {
+    let world = World::new();
+    let [script] = &blocks("sh")[..] else {
+        panic!("one script")
+    };
+    let site = world.file("repository/site");
+    fs::create_dir(site.join("ci")).expect("a folder");
+    fs::write(site.join("ci/syntax-publish.sh"), script).expect("the script");
+    let start = |line: &str, digest: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-ec", line]).current_dir(&site).env_clear();
+        for (name, value) in world.project.command().get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        for (name, value) in [
+            ("CI", "true"),
+            ("CI_MERGE_REQUEST_IID", "7"),
+            ("PUBLISH_KEY", world.inputs["ssh-key"].as_str()),
+            ("SYNTAX_PUBLISH_RELEASES", world.inputs["releases"].as_str()),
+            ("SYNTAX_PUBLISH_VERSION", "0.1.0"),
+            ("SYNTAX_PUBLISH_SHA256", digest),
+        ] {
+            command.env(name, value);
+        }
+        Running::start(command).wait()
+    };
+    let digest = sha256(&fs::read(env!("CARGO_BIN_EXE_syntax-publish")).expect("the binary"));
+    let yaml = blocks("yaml");
+    let gitlab = yaml
+        .iter()
+        .find(|block| block.contains("CI_COMMIT_BRANCH"))
+        .expect("GitLab's");
+    let lines: Vec<&str> = scripts(gitlab)
+        .into_iter()
+        .filter(|line| line.starts_with("exec "))
+        .collect();
+    let [publish, preview, remove, check] = lines[..] else {
+        panic!("{lines:?}")
+    };
+
+    let refused = start(publish, &"0".repeat(64));
+    assert_ne!(refused.code, 0, "{refused}");
+    assert!(!world.sshd.docroot.exists(), "{refused}");
+    start(publish, &digest).expect_code(0);
+    assert!(world.page("current").is_some());
+    start(preview, &digest).expect_code(0);
+    assert!(world.page("channels/mr-7").is_some());
+    start(remove, &digest).expect_code(0);
+    assert!(world.page("channels/mr-7").is_none());
+    start(check, &digest).expect_code(0);
+    assert_eq!(world.keys(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn examples_of_the_documentation_are_well_formed() {
+    let yaml = blocks("yaml");
+    assert_eq!(yaml.len(), 3);
+    for block in &yaml {
+        let scripts = scripts(block);
+        assert!(!scripts.is_empty(), "{block}");
+        for script in scripts {
+            let mut shell = Command::new("sh");
+            shell.args(["-n", "-c", script]);
+            Running::start(shell).wait().expect_code(0);
+        }
+    }
+    // The inputs that the example sets are those of the action.
+    let known = inputs();
+    let uses = between(&yaml[0], ".github/actions/publish@", "```");
+    for line in uses.lines().skip(2) {
+        let name = line.trim().split(':').next().expect("a name");
+        assert!(known.contains_key(name), "{name}");
+    }
 }
