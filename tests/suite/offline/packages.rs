@@ -63,6 +63,22 @@ fn the_source_package_has_all_that_a_build_reads() {
 }
 
 #[test]
+fn a_tag_of_another_version_makes_no_release() {
+    let workflow = fs::read_to_string(root().join(".github/workflows/release.yml")).unwrap();
+    let step = workflow.split_once("- name: The tag is the version\n").unwrap().1;
+    let script = step.lines().next().unwrap().trim().strip_prefix("run: ").unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    for (tag, code) in [
+        (format!("v{version}"), 0),
+        (version.to_owned(), 1),
+        (format!("v{version}1"), 1),
+    ] {
+        let variables = [("GITHUB_REF_NAME", tag.as_str())];
+        run("bash", &["-ec", script], root(), &variables).expect_code(code);
+    }
+}
+
+#[test]
 fn release_files_are_listed_and_signed() {
     let project = Project::new();
     let out = project.dir.join("release");

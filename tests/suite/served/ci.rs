@@ -142,6 +142,7 @@ fn actions_are_named_by_their_commits() {
     for workflow in [
         WORKFLOW,
         ".github/workflows/ci.yml",
+        ".github/workflows/release.yml",
         ".github/actions/publish/action.yml",
     ] {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(workflow);
