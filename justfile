@@ -71,6 +71,22 @@ bench-growth *args:
 fuzz target="all" seconds="60":
     FUZZ_TARGET={{ target }} FUZZ_SECONDS={{ seconds }} cargo test --locked --test suite -- --ignored --nocapture fuzz::
 
+# What a release consists of, in target/release-files: static binaries, SBOM, SHA256SUMS, signed with SIGNING_KEY
+dist *targets="x86_64-unknown-linux-musl aarch64-unknown-linux-musl":
+    packaging/dist target/release-files {{ targets }}
+
+# A package for Debian from a binary of `just dist`: wants cargo-deb, and DEB_MAINTAINER="Name <address>"
+dist-deb binary="target/release-files/syntax-publish-linux-x64":
+    packaging/deb target/release-files {{ binary }}
+
+# Installs that package, uses and removes it, as root: wants cargo-deb and lintian
+deb-test binary="target/release-files/syntax-publish-linux-x64":
+    SYNTAX_PUBLISH_BINARY={{ absolute_path(binary) }} cargo test --locked --test suite -- --ignored offline::packages
+
+# The npm packages of the binaries of `just dist`
+dist-npm:
+    node packaging/npm/pack.mjs target/release-files $(cd target/release-files && for each in syntax-publish-*-*; do case $each in *.*) ;; *) echo "${each#syntax-publish-}=target/release-files/$each" ;; esac; done)
+
 # Format the sources
 fmt:
     cargo fmt

@@ -19,7 +19,7 @@ use super::format::quoted;
 #[derive(Debug, Parser)]
 #[command(
     name = "syntax-publish",
-    version,
+    version = env!("SYNTAX_PUBLISH_VERSION"), // from build.rs
     max_term_width = 100,
     override_usage = "syntax-publish [COMMAND] [OPTIONS]",
     after_help = "\

@@ -35,12 +35,6 @@ fn what_does_not_work_yet_is_not_listed() {
 }
 
 #[test]
-fn version_is_one_line() {
-    let ran = Project::new().run(&["--version"]).expect_code(0);
-    assert_eq!(ran.stdout, concat!("syntax-publish ", env!("CARGO_PKG_VERSION"), "\n"));
-}
-
-#[test]
 fn help_lists_every_command_with_examples() {
     insta::assert_snapshot!(help(&[]), @r"
     Publishes a Next.js static export to a plain nginx host over SFTP: atomic releases, uploads only

@@ -1,5 +1,6 @@
 //! Tests that start a server (sshd, nginx) or a browser. The quick run leaves them out.
 
+pub mod action;
 pub mod bad_input;
 pub mod browser;
 pub mod channels;
