@@ -175,6 +175,7 @@ impl Bench {
             search: Some(&Searches::new(&levels, &forbidden)),
             cache: None,
             elsewhere: None,
+            generator: None,
         };
         let nothing = GlobSet::empty();
         let mut scanned = Row::new("scan, no digest cache");
@@ -201,6 +202,7 @@ impl Bench {
                 survey: &survey,
                 allowed: &nothing,
                 copies: "_assets",
+                is_named: false,
             };
             let (third, problems) = timed(|| check::check(material, &levels));
             assert_eq!(problems, [], "the synthetic site is in order");

@@ -16,6 +16,7 @@ use crate::model::asset::Asset;
 use crate::model::cache::Classes;
 use crate::model::encoding::{Coding, Encodings, Recipe};
 use crate::model::event::{Event, Note, Observer, Running, Stage};
+use crate::model::generator::Generator;
 use crate::model::manifest::{Input, Site};
 use crate::model::media;
 use crate::model::path::SitePath;
@@ -280,6 +281,7 @@ impl<'a> LocalSite<'a> {
             search: Some(&Searches::new(&config.check.levels, &forbidden)),
             cache,
             elsewhere: Some(&Elsewhere::new(&config.check.elsewhere).map_err(SiteError::patterns)?),
+            generator: config.site.generator,
         };
         let survey = survey::survey(assets, source, &options, self.observer)?;
         let material = Material {
@@ -287,6 +289,7 @@ impl<'a> LocalSite<'a> {
             survey: &survey,
             allowed: &allowed,
             copies: &config.fingerprint.prefix,
+            is_named: config.site.generator.is_some(),
         };
         let mut problems = check::check(material, &config.check.levels);
         let (moved, own) = settings::read(config, assets, source)?;
@@ -326,7 +329,7 @@ impl<'a> LocalSite<'a> {
             rules,
             redirects,
         } = checked;
-        let finished = self.fingerprint(&scan.assets, &survey, source)?;
+        let finished = self.fingerprint(&scan.assets, &survey, source, &rules.classes)?;
         let missing_chunks = survey.missing_chunks();
         let all = scan.assets.iter().zip(&survey.facts);
         let texts = all.filter(|(_, facts)| facts.is_text);
@@ -350,18 +353,22 @@ impl<'a> LocalSite<'a> {
         assets: &[Asset],
         survey: &Survey,
         source: Arc<dyn Source>,
+        classes: &Classes,
     ) -> Result<fingerprint::Site, SiteError> {
         let _running = Running::begin(self.observer, Stage::Fingerprint);
         let config = self.config;
-        let include = config.fingerprint.include.as_deref().map(globs).transpose()?;
+        // Scripts may put together the address of a picture that they render, so the default is no fingerprint.
+        let default = survey.generator.renders_from_scripts().then_some(&[][..]);
+        let include = config.fingerprint.include.as_deref().or(default);
+        let include = include.map(globs).transpose()?;
         // The type of a copy follows from its extension alone, so files that have a type by path get no fingerprint.
-        let typed = config.types.by_path().iter().map(|own| own.glob().glob().to_owned());
+        let typed = config.types.by_path().iter().map(|own| own.glob.text().to_owned());
         let exclude: Vec<String> = config.fingerprint.exclude.iter().cloned().chain(typed).collect();
         let options = fingerprint::Options {
             stable_build_id: config.next.stable_build_id,
             include: include.as_ref(),
             exclude: &globs(&exclude)?,
-            prefix: &config.fingerprint.prefix,
+            classes,
             origin: config.site.url.as_ref().map(WebUrl::as_str),
         };
         Ok(fingerprint::fingerprint(
@@ -424,12 +431,13 @@ impl<'a> LocalSite<'a> {
 #[must_use]
 pub fn rules<'a>(config: &SiteConfig, client: Client, paths: impl Iterator<Item = &'a str> + Clone) -> Rules {
     let form = PageForm::of(paths.clone());
+    let generator = config.site.generator.unwrap_or_else(|| Generator::of_paths(&paths));
     let base_path = config.next.base_path.as_ref().unwrap_or(&client.base_path);
     Rules {
         form,
         base_path: base_path.clone(),
         asset_prefix: client.asset_prefix(base_path).to_owned(),
-        classes: Classes::new(&config.fingerprint.prefix),
+        classes: Classes::new(&config.fingerprint.prefix).with(generator, &config.assets.immutable),
         deployment_id: client.deployment_id,
         types: config.types.clone(),
         languages: languages::of_site(form, paths),

@@ -73,6 +73,8 @@ pub struct Material<'a> {
     pub allowed: &'a GlobSet,
     /// The folder of the copies.
     pub copies: &'a str,
+    /// Whether the site manifest names the generator.
+    pub is_named: bool,
 }
 
 /// One file and the facts about it.

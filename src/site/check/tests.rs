@@ -80,6 +80,7 @@ impl Export {
             search: Some(search),
             cache: None,
             elsewhere: Some(&survey::Elsewhere::new(&["/blog/**".to_owned()]).unwrap()),
+            generator: None,
         };
         let survey = survey::survey(&assets, &Files(files), &options, &Silent).unwrap();
         Self {
@@ -107,6 +108,7 @@ impl Export {
             survey: &self.survey,
             allowed: &self.allowed,
             copies: "_assets",
+            is_named: false,
         }
     }
 

@@ -73,13 +73,14 @@ fn site_of<T: AsRef<[u8]>>(files: &[(&str, T)], how: &How, observer: &dyn Observ
         search: None,
         cache: None,
         elsewhere: None,
+        generator: None,
     };
     let survey = survey::survey(&scan.assets, &*export, &looked, &Silent).unwrap();
     let options = Options {
         stable_build_id: how.stable_build_id,
         include: how.include.as_ref(),
         exclude: &how.exclude,
-        prefix: how.prefix,
+        classes: &Classes::new(how.prefix),
         origin: looked.origin,
     };
     let site = fingerprint(&scan.assets, &survey, export, &options, observer).unwrap();

@@ -6,6 +6,7 @@
 //! `target/tmp/browser`.
 
 mod deployments;
+mod generators;
 mod pictures;
 mod returning;
 mod site;
