@@ -535,6 +535,45 @@ mod tests {
         assert_eq!(of("shown/a.bin"), (true, "text/x-shown".to_owned()));
     }
 
+    /// The files by which an export is one of `VitePress`.
+    const VITEPRESS: [(&str, &str); 2] = [("hashmap.json", "{}"), ("assets/a.md.D-XzGMMc.lean.js", "1")];
+
+    #[test]
+    fn a_text_next_to_a_page_is_a_payload_only_if_the_site_may_be_one_of_next() {
+        let files = [("a.html", "x"), ("a.txt", "0:{\n"), ("404.html", "x")];
+        let unread = |files: &[(&str, &str)], text: &str| {
+            let (config, folder) = (config(text), export(files));
+            let inspected = LocalSite::new(&config, folder.path(), None, &Silent).inspect().unwrap();
+            inspected.unread.len()
+        };
+        let of_vitepress = [&files[..], &VITEPRESS].concat();
+        assert_eq!(unread(&files, ""), 1);
+        assert_eq!(unread(&of_vitepress, ""), 0);
+        assert_eq!(unread(&files, "[site]\ngenerator = \"astro\""), 0);
+        assert_eq!(unread(&of_vitepress, "[site]\ngenerator = \"static\""), 1);
+    }
+
+    #[test]
+    fn pictures_of_a_client_that_renders_pages_get_no_fingerprint_unless_it_is_wanted() {
+        let files = [("a.html", "<img src=\"/a.png\">"), ("404.html", "x"), ("a.png", "x")];
+        let copies = |files: &[(&str, &str)], text: &str| {
+            let (config, folder) = (config(text), export(files));
+            let site = LocalSite::new(&config, folder.path(), None, &Silent)
+                .prepare()
+                .unwrap()
+                .site;
+            let copies = site
+                .all_files()
+                .filter(|(path, _)| path.as_str().starts_with("_assets/"));
+            copies.count()
+        };
+        let of_vitepress = [&files[..], &VITEPRESS].concat();
+        assert_eq!(copies(&files, ""), 1);
+        assert_eq!(copies(&of_vitepress, ""), 0);
+        assert_eq!(copies(&files, "[site]\ngenerator = \"docusaurus\""), 0);
+        assert_eq!(copies(&of_vitepress, "[fingerprint]\ninclude = [\"*.png\"]"), 1);
+    }
+
     #[test]
     fn an_allowed_path_has_no_problems_and_an_error_elsewhere_stops() {
         let folder = export(&[

@@ -72,5 +72,12 @@ mod tests {
             !found(find, &["_next/static"]).is_empty(),
             "a file of that name is no folder"
         );
+        assert!(found(find, &["_astro/a.js", "index.html"]).is_empty());
+        let export = Export::of_paths(&["index.html"]);
+        let named = Material {
+            is_named: true,
+            ..export.material()
+        };
+        assert!(find(named).is_empty(), "the site manifest calls it static");
     }
 }
