@@ -117,6 +117,9 @@ pub fn version(name: &'static str) -> Version {
     unpacked("versions", name)
 }
 
+/// The other generators whose builds there are.
+const GENERATORS: [&str; 3] = ["astro", "docusaurus", "vitepress"];
+
 /// The builds of the site of another generator, unpacked.
 pub fn generator(name: &'static str) -> Version {
     unpacked("generators", name)
@@ -170,7 +173,7 @@ fn every_site_of_the_fixtures_stays_what_it_was() {
 #[test]
 fn every_version_stays_what_it_was() {
     let mut found = Vec::new();
-    for version in versions() {
+    for version in versions().chain(GENERATORS.map(generator)) {
         let project = project(&format!("url = \"{ORIGIN}\""));
         for what in ["first", "edited"] {
             let before = version.build(what);
