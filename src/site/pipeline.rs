@@ -554,6 +554,21 @@ mod tests {
     }
 
     #[test]
+    fn base_path_of_another_generator_is_detected() {
+        let files = [
+            ("index.html", "<link rel=stylesheet href=/docs/assets/s.css>"),
+            ("assets/s.css", "x"),
+        ];
+        let base = |files: &[(&str, &str)]| {
+            let (config, folder) = (config(""), export(files));
+            let site = LocalSite::new(&config, folder.path(), None, &Silent);
+            site.served().unwrap().base_path
+        };
+        assert_eq!(base(&[&files[..], &VITEPRESS].concat()), "/docs");
+        assert_eq!(base(&files), "", "an export that nothing identifies");
+    }
+
+    #[test]
     fn pictures_of_a_client_that_renders_pages_get_no_fingerprint_unless_it_is_wanted() {
         let files = [("a.html", "<img src=\"/a.png\">"), ("404.html", "x"), ("a.png", "x")];
         let copies = |files: &[(&str, &str)], text: &str| {

@@ -400,10 +400,18 @@ pub fn find_client(assets: &[Asset], source: &dyn Source) -> Result<Client, Sour
         let base_path = if is_beside { String::new() } else { client.base_path };
         return Ok(Client { base_path, ..client });
     }
+    let generator = Generator::of_paths(&assets.iter().map(|asset| asset.path.as_str()));
     for asset in pages().filter(is_first).chain(pages().take(8)) {
         let bytes = source.read(&asset.path, asset.digest, asset.size)?;
         let page = std::str::from_utf8(&bytes).ok();
-        if let Some(client) = page.and_then(|page| client::behind_prefix(page, &is_there)) {
+        let client = page.and_then(|page| {
+            if generator.may_be_next() {
+                client::behind_prefix(page, &is_there)
+            } else {
+                client::before_files(page, &is_there)
+            }
+        });
+        if let Some(client) = client {
             return Ok(client);
         }
     }
