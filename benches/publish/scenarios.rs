@@ -175,6 +175,7 @@ impl Bench {
             search: Some(&Searches::new(&levels, &forbidden)),
             cache: None,
             elsewhere: None,
+            generator: None,
         };
         let nothing = GlobSet::empty();
         let mut scanned = Row::new("scan, no digest cache");
@@ -202,6 +203,7 @@ impl Bench {
                 allowed: &nothing,
                 copies: "_assets",
                 host: None,
+                is_named: false,
             };
             let (third, problems) = timed(|| check::check(material, &levels));
             assert_eq!(problems, [], "the synthetic site is in order");

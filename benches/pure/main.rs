@@ -156,6 +156,7 @@ fn checks(criterion: &mut Criterion) {
         search: Some(&Searches::new(&levels, &forbidden)),
         cache: None,
         elsewhere: None,
+        generator: None,
     };
     let survey =
         survey::survey(&found.assets, &Export::new(&export), &options, &Silent).expect("an export that can be read");
@@ -167,6 +168,7 @@ fn checks(criterion: &mut Criterion) {
                 allowed: &exclude,
                 copies: "_assets",
                 host: None,
+                is_named: false,
             };
             check::check(material, &levels)
         });

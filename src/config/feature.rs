@@ -8,6 +8,7 @@ use super::section::{Expect, FromSection, Refusal, Section, expect, one_of, owne
 use super::template::{EVENTS, check_template};
 use super::url::WebUrl;
 use super::values::{argument, globs, local_path, parse_duration};
+use crate::model::glob::PathGlob;
 use crate::rules::nginx::is_includable;
 
 const URL: Expect = expect(
@@ -103,6 +104,33 @@ fn folder_name(text: &str) -> Result<String, Refusal> {
     // Everything below the folder is cached for good, but these folders also contain files that change.
     let is_free = !matches!(text, "_next" | "pagefind" | "_pagefind");
     owned_if(is_free, text, "is a folder of Next.js's or of the search's own")
+}
+
+/// `[assets]`: the files that the site's own build names after their content.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Assets {
+    /// Globs of files that never change under one name, in addition to those that are known.
+    pub immutable: Vec<PathGlob>,
+}
+
+impl FromSection for Assets {
+    fn from_section(section: &Section<'_>) -> Self {
+        let allowed = expect(
+            "a list of globs of files whose names change with their content",
+            r#"["static/js/*.js"]"#,
+        );
+        let immutable = section.read_list("immutable", allowed, |text| {
+            let glob = PathGlob::new(text).map_err(|bad| Refusal::Which(bad.to_string()))?;
+            match glob.extension() {
+                None => which("does not end with an extension"),
+                Some("htm" | "html") => which("is of pages, which keep their names"),
+                Some(_) => Ok(glob),
+            }
+        });
+        Self {
+            immutable: immutable.unwrap_or_default(),
+        }
+    }
 }
 
 /// `[encode]`: the encodings to make, and their levels.

@@ -40,7 +40,7 @@ pub use budget::Budget;
 pub use channels::Channels;
 pub use check::{CHECKS, Check, KnownFindings, Level, Levels};
 pub use feature::{
-    Cloudflare, Encode, Fingerprint, Next, Nginx, Notify, Origin, PurgeHook, Scope, Sign, Verify, Watch,
+    Assets, Cloudflare, Encode, Fingerprint, Next, Nginx, Notify, Origin, PurgeHook, Scope, Sign, Verify, Watch,
 };
 pub use host_key::HostKey;
 pub(crate) use pattern::ends_with_escape;
@@ -50,12 +50,13 @@ pub use target::{SftpTarget, Target, TargetKind};
 pub use url::{WebUrl, is_loopback};
 pub use values::{compile_globs, parse_duration};
 
+use crate::model::generator::Generator;
 use crate::rules::OwnTypes;
 use crate::rules::custom_headers::HeaderRule;
 use crate::rules::lines::RuleLines;
 use crate::rules::redirects::RedirectRule;
 use report::ProblemList;
-use section::{FromSection, Refusal, Section, expect, owned_if, quoted, suggestion, which, whole};
+use section::{FromSection, Refusal, Section, expect, one_of, owned_if, quoted, suggestion, which, whole};
 use values::{globs, is_name, local_path, percent};
 
 /// Tables, and keys as `table.key`, that this version knows but does not act on. To enable a feature, remove its entry.
@@ -107,6 +108,8 @@ pub struct SiteConfig {
     pub channels: Channels,
     /// `[types]`.
     pub types: OwnTypes,
+    /// `[assets]`.
+    pub assets: Assets,
     /// `[[redirects]]`, and those of a file next to the site manifest.
     pub redirects: RuleLines<RedirectRule>,
     /// `[[headers]]`, and those of a file next to the site manifest.
@@ -135,6 +138,8 @@ pub struct Site {
     pub aliases: Vec<String>,
     /// The folder of the export, which `next build` wrote, relative to the site manifest.
     pub export: String,
+    /// The generator of the export. `None`: detect it from the export.
+    pub generator: Option<Generator>,
 }
 
 impl FromSection for Site {
@@ -144,6 +149,10 @@ impl FromSection for Site {
             r#""docs""#,
         );
         let export = expect("the folder that `next build` writes", r#""out""#);
+        let generator = expect(
+            r#""next", "docusaurus", "astro", "vitepress" or "static""#,
+            r#""docusaurus""#,
+        );
         let aliases = expect("a list of host names", r#"["www.example.com"]"#);
         Self {
             name: section
@@ -166,6 +175,9 @@ impl FromSection for Site {
             export: section
                 .read_text("export", export, local_path)
                 .unwrap_or_else(|| "out".to_owned()),
+            generator: section.read_text("generator", generator, |text| {
+                one_of(&Generator::ALL, text, "is no generator that is known here")
+            }),
         }
     }
 }
@@ -252,6 +264,7 @@ fn read(document: &DeTable<'_>, report: &ProblemList<'_>) -> SiteConfig {
         sign: top.read_table("sign"),
         channels: top.read_table("channels"),
         types: top.open("types").as_ref().map(types).unwrap_or_default(),
+        assets: top.read_table("assets"),
         redirects: top.rules("redirects", redirects::rule),
         headers: top.rules("headers", headers::rule),
     };

@@ -7,6 +7,7 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::glob::PathGlob;
 
 const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
 
@@ -209,9 +210,9 @@ fn an_unknown_table_names_the_nearest_known_one() {
     ]), @r#"
         unknown table [publsh], line 1: did you mean [publish]?
         unknown table [redirect], line 1: did you mean [redirects]?
-        unknown table [qqqqqqqq], line 1: known here: [budget], [channels], [check], [cloudflare], [csp], [dictionary], [encode], [fingerprint], [headers], [indexnow], [next], [nginx], [notify], [publish], [purge], [redirects], [sign], [site], [sitemap], [targets], [types], [verify], [watch]
-        unknown key "name" at the top level, line 1: known here: [budget], [channels], [check], [cloudflare], [csp], [dictionary], [encode], [fingerprint], [headers], [indexnow], [next], [nginx], [notify], [publish], [purge], [redirects], [sign], [site], [sitemap], [targets], [types], [verify], [watch]
-        unknown table ["\u{7}"], line 1: known here: [budget], [channels], [check], [cloudflare], [csp], [dictionary], [encode], [fingerprint], [headers], [indexnow], [next], [nginx], [notify], [publish], [purge], [redirects], [sign], [site], [sitemap], [targets], [types], [verify], [watch]
+        unknown table [qqqqqqqq], line 1: known here: [assets], [budget], [channels], [check], [cloudflare], [csp], [dictionary], [encode], [fingerprint], [headers], [indexnow], [next], [nginx], [notify], [publish], [purge], [redirects], [sign], [site], [sitemap], [targets], [types], [verify], [watch]
+        unknown key "name" at the top level, line 1: known here: [assets], [budget], [channels], [check], [cloudflare], [csp], [dictionary], [encode], [fingerprint], [headers], [indexnow], [next], [nginx], [notify], [publish], [purge], [redirects], [sign], [site], [sitemap], [targets], [types], [verify], [watch]
+        unknown table ["\u{7}"], line 1: known here: [assets], [budget], [channels], [check], [cloudflare], [csp], [dictionary], [encode], [fingerprint], [headers], [indexnow], [next], [nginx], [notify], [publish], [purge], [redirects], [sign], [site], [sitemap], [targets], [types], [verify], [watch]
         "#);
 }
 
@@ -879,6 +880,51 @@ fn types_are_read_and_what_is_wrong_with_one_is_said() {
     "a/*" in [types] is the string "text", which is not a media type, line 2: it must be a media type behind a glob over paths of the export, such as "a/*" = "application/json"
     "**/*.html" in [types] is the string "text/plain", which is for .html files, whose type Next.js depends on, line 2: it must be a media type behind a glob over paths of the export, such as "**/*.html" = "application/json"
     "types" at the top level is a list, line 1: it must be a table: begin it with [types]
+    "#);
+}
+
+#[test]
+fn the_generator_is_one_that_is_known() {
+    assert_eq!(config("").site.generator, None);
+    for (name, generator) in Generator::ALL {
+        assert_eq!(
+            config(&format!("[site]\ngenerator = \"{name}\"")).site.generator,
+            Some(generator)
+        );
+    }
+    assert_snapshot!(errors_of_each(["[site]\ngenerator = \"hugo\"", "[site]\ngenerator = true"]), @r#"
+    "generator" in [site] is the string "hugo", which is no generator that is known here, line 2: it must be "next", "docusaurus", "astro", "vitepress" or "static", such as generator = "docusaurus"
+    "generator" in [site] is true, line 2: it must be "next", "docusaurus", "astro", "vitepress" or "static", such as generator = "docusaurus"
+    "#);
+}
+
+#[test]
+fn globs_of_immutable_files_are_ones_that_nginx_can_have_and_never_of_pages() {
+    let globs = config("[assets]\nimmutable = [\"/static/**/*.js\", \"img/*.v?.png\"]")
+        .assets
+        .immutable;
+    let globs: Vec<&str> = globs.iter().map(PathGlob::text).collect();
+    assert_eq!(globs, ["static/**/*.js", "img/*.v?.png"]);
+    assert_snapshot!(errors_of_each([
+        "[assets]\nimmutable = \"a.js\"",
+        "[assets]\nimmutable = [\"\"]",
+        "[assets]\nimmutable = [\"**\"]",
+        "[assets]\nimmutable = [\"static/*\"]",
+        "[assets]\nimmutable = [\"*.{js,css}\"]",
+        "[assets]\nimmutable = [\"a[.js\"]",
+        "[assets]\nimmutable = [\"a\\\".js\"]",
+        "[assets]\nimmutable = [\"**/*.HTML\"]",
+        "[assets]\nimutable = [\"a.js\"]",
+    ]), @r#"
+    "immutable" in [assets] is the string "a.js", line 2: it must be a list of globs of files whose names change with their content, such as immutable = ["static/js/*.js"]
+    "immutable" in [assets] holds the string "", which does not end with an extension, line 2: it must be a list of globs of files whose names change with their content, such as immutable = ["static/js/*.js"]
+    "immutable" in [assets] holds the string "**", which does not end with an extension, line 2: it must be a list of globs of files whose names change with their content, such as immutable = ["static/js/*.js"]
+    "immutable" in [assets] holds the string "static/*", which does not end with an extension, line 2: it must be a list of globs of files whose names change with their content, such as immutable = ["static/js/*.js"]
+    "immutable" in [assets] holds the string "*.{js,css}", which ends with a pattern behind a dot: give each extension a line of its own, line 2: it must be a list of globs of files whose names change with their content, such as immutable = ["static/js/*.js"]
+    "immutable" in [assets] holds the string "a[.js", which is not a glob: unclosed character class; missing ']', line 2: it must be a list of globs of files whose names change with their content, such as immutable = ["static/js/*.js"]
+    "immutable" in [assets] holds the string "a\".js", which has a character that nginx could misread: '"', line 2: it must be a list of globs of files whose names change with their content, such as immutable = ["static/js/*.js"]
+    "immutable" in [assets] holds the string "**/*.HTML", which is of pages, which keep their names, line 2: it must be a list of globs of files whose names change with their content, such as immutable = ["static/js/*.js"]
+    unknown key "imutable" in [assets], line 2: did you mean "immutable"?
     "#);
 }
 

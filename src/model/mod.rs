@@ -10,6 +10,8 @@ pub mod digest;
 pub mod encoding;
 pub mod entries;
 pub mod event;
+pub mod generator;
+pub mod glob;
 pub mod layout;
 pub mod manifest;
 pub mod media;

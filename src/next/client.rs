@@ -73,6 +73,35 @@ pub fn behind_prefix(page: &str, is_there: &dyn Fn(&str) -> bool) -> Option<Clie
     look.own.iter().any(is_base).then_some(client)
 }
 
+/// Reads a page of another generator: the base path precedes the paths of existing files in the URLs of its scripts and
+/// style sheets.
+#[must_use]
+pub fn before_files(page: &str, is_there: &dyn Fn(&str) -> bool) -> Option<Client> {
+    struct Look<'a> {
+        is_there: &'a dyn Fn(&str) -> bool,
+        found: Option<Client>,
+    }
+    impl TextVisitor for Look<'_> {
+        fn url(&mut self, reference: Reference<'_>) -> Option<String> {
+            let path = reference.url.split(['?', '#']).next().unwrap_or_default();
+            let is_of_client = matches!(reference.position, Position::Script | Position::Style);
+            if self.found.is_none() && is_of_client && path.starts_with('/') && !path.starts_with("//") {
+                let mut slashes = path.match_indices('/').map(|(at, _)| at);
+                let base = slashes.find(|at| (self.is_there)(&path[at + 1..]));
+                self.found = base.map(|at| Client {
+                    base_path: path[..at].to_owned(),
+                    prefix: path[..at].to_owned(),
+                    deployment_id: None,
+                });
+            }
+            None
+        }
+    }
+    let mut look = Look { is_there, found: None };
+    html::walk(page, 0, &mut look);
+    look.found
+}
+
 /// Where a page's own addresses lead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leads {
@@ -187,6 +216,29 @@ mod tests {
         assert_eq!(of("<a href='/handbook/guide'>"), None);
         let cdn = "<script src='https://cdn.acme.dev/_next/static/chunks/a.js'></script><a href='/guide'>";
         assert_eq!(of(cdn), None);
+    }
+
+    #[test]
+    fn base_path_of_another_generator_is_what_precedes_existing_files() {
+        let there = |path: &str| matches!(path, "assets/app.js" | "assets/style.css" | "docs/app.js");
+        let of = |page: &str| before_files(page, &there).map(|client| client.base_path);
+        assert_eq!(
+            of("<script src='/docs/v1/assets/app.js?x'></script>").as_deref(),
+            Some("/docs/v1")
+        );
+        assert_eq!(
+            of("<link rel=stylesheet href='/assets/style.css'>").as_deref(),
+            Some("")
+        );
+        assert_eq!(of("<script src='/docs/app.js'></script>").as_deref(), Some(""));
+        for silent in [
+            "<a href='/docs/assets/app.js'>",
+            "<script src='/docs/other.js'></script>",
+            "<script src='https://cdn.acme.dev/docs/assets/app.js'></script>",
+            "<script src='assets/app.js'></script>",
+        ] {
+            assert_eq!(of(silent), None, "{silent}");
+        }
     }
 
     #[test]

@@ -88,11 +88,17 @@ pub fn settings(rules: &Rules) -> String {
         deployment_id.is_some(),
         languages.join(","),
     );
+    if let Some(generator) = classes.generator() {
+        let _ = writeln!(text, "generator {generator}");
+    }
+    for glob in classes.own() {
+        let _ = writeln!(text, "immutable {}", glob.text());
+    }
     for (extension, media_type) in types.by_extension() {
         let _ = writeln!(text, "type {extension} {media_type}");
     }
     for own in types.by_path() {
-        let _ = writeln!(text, "type {} {}", own.glob().glob(), own.media_type);
+        let _ = writeln!(text, "type {} {}", own.glob.text(), own.media_type);
     }
     for rule in redirects.patterns() {
         let (path, query, fragment) = rule.target_of_groups();
@@ -165,6 +171,12 @@ fn carried(rules: &Rules) -> Vec<String> {
     }
     if rules.one_address {
         all.push("one address for each page".to_owned());
+    }
+    if let Some(generator) = rules.classes.generator() {
+        all.push(format!("what browsers keep for good of {generator}"));
+    }
+    if !rules.classes.own().is_empty() {
+        all.push("`immutable` of [assets]".to_owned());
     }
     all
 }

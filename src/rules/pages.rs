@@ -311,10 +311,7 @@ fn has(place: RulePaths, path: &[u8], rules: &Rules) -> bool {
         RulePaths::Marker => path == marker::ADDRESS.as_bytes(),
         RulePaths::Front => path == b"/",
         RulePaths::Dot => is_dotted(path),
-        RulePaths::Pooled => {
-            let path = path.strip_prefix(b"/").unwrap_or(path);
-            rules.classes.pooled().any(|pattern| pattern.has(path))
-        }
+        RulePaths::Pooled => rules.classes.is_pooled(path.strip_prefix(b"/").unwrap_or(path)),
         RulePaths::Error => is_error(path),
         RulePaths::IndexFile => path.ends_with(INDEX_END.as_bytes()),
         RulePaths::PageFile => path.ends_with(PAGE_END.as_bytes()) && !path.ends_with(b"/.html"),

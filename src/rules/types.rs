@@ -7,9 +7,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use globset::{Glob, GlobBuilder, GlobMatcher};
-
 use super::Rules;
+use crate::model::glob::{BadGlob, PathGlob};
 use crate::model::media;
 
 /// The charset of all text types.
@@ -23,7 +22,7 @@ const FIXED: [&str; 6] = ["css", "htm", "html", "js", "mjs", "txt"];
 /// A glob `**/*.x` assigns a type to an extension, everywhere. Any other glob applies to files outside the pool. If it
 /// ends with an extension, it decides the type. If it does not, it only gives a type to files whose extension has none,
 /// so that pages stay pages.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OwnTypes {
     by_extension: BTreeMap<String, String>,
     /// Longest glob first: if several match, the longest one counts.
@@ -31,11 +30,10 @@ pub struct OwnTypes {
 }
 
 /// A type for files that a glob matches.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ByPath {
-    matcher: GlobMatcher,
-    /// The extension that the glob ends with.
-    pub extension: Option<String>,
+    /// The glob. If it ends with an extension, the type is that of this extension.
+    pub glob: PathGlob,
     /// The type, in lower case.
     pub media_type: String,
 }
@@ -43,15 +41,9 @@ pub struct ByPath {
 /// Why an entry of `[types]` is invalid. The message is the end of a sentence about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadType {
-    /// The glob does not compile.
-    #[error("is not a glob: {0}")]
-    Glob(String),
-    /// A character that can't be in the vhost.
-    #[error("has a character that nginx could misread: {0:?}")]
-    Character(char),
-    /// It ends with a pattern after a dot.
-    #[error("ends with a pattern behind a dot: give each extension a line of its own")]
-    Extension,
+    /// The glob is invalid.
+    #[error(transparent)]
+    Glob(#[from] BadGlob),
     /// An extension whose type is fixed.
     #[error("is for .{0} files, whose type Next.js depends on")]
     Fixed(String),
@@ -66,50 +58,23 @@ impl OwnTypes {
     /// # Errors
     /// [`BadType`].
     pub fn add(&mut self, glob: &str, media_type: &str) -> Result<(), BadType> {
-        let is_odd = |c: &char| c.is_control() || matches!(c, '"' | '\\' | '\'');
-        if let Some(odd) = glob.chars().find(is_odd) {
-            return Err(BadType::Character(odd));
-        }
+        let glob = PathGlob::new(glob)?;
         if !is_media_type(media_type) {
             return Err(BadType::MediaType);
         }
         let media_type = media_type.to_ascii_lowercase();
-        let relative = glob.trim_start_matches('/');
-        let refused = |error: globset::Error| BadType::Glob(error.kind().to_string());
-        let compiled = GlobBuilder::new(relative)
-            .literal_separator(true)
-            .build()
-            .map_err(refused)?;
-        let last = relative.rsplit('/').next().unwrap_or(relative);
-        let extension = last
-            .rsplit_once('.')
-            .map(|(_, extension)| extension.to_ascii_lowercase());
-        if let Some(extension) = &extension {
-            if extension.is_empty()
-                || !extension
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-            {
-                return Err(BadType::Extension);
+        if let Some(extension) = glob.extension() {
+            if FIXED.contains(&extension) {
+                return Err(BadType::Fixed(extension.to_owned()));
             }
-            if FIXED.contains(&&**extension) {
-                return Err(BadType::Fixed(extension.clone()));
+            if glob.text().eq_ignore_ascii_case(&format!("**/*.{extension}")) {
+                self.by_extension.insert(extension.to_owned(), media_type);
+                return Ok(());
             }
         }
-        match extension {
-            Some(extension) if relative.eq_ignore_ascii_case(&format!("**/*.{extension}")) => {
-                self.by_extension.insert(extension, media_type);
-            }
-            extension => {
-                self.by_path.push(ByPath {
-                    matcher: compiled.compile_matcher(),
-                    extension,
-                    media_type,
-                });
-                self.by_path
-                    .sort_by_key(|own| (std::cmp::Reverse(own.glob().glob().len()), own.glob().glob().to_owned()));
-            }
-        }
+        self.by_path.push(ByPath { glob, media_type });
+        self.by_path
+            .sort_by_key(|own| (std::cmp::Reverse(own.glob.text().len()), own.glob.text().to_owned()));
         Ok(())
     }
 
@@ -128,29 +93,9 @@ impl OwnTypes {
     /// The entry that applies to a path outside the pool.
     #[must_use]
     pub fn of_path(&self, path: &str) -> Option<&ByPath> {
-        self.by_path.iter().find(|own| own.matcher.is_match(path))
+        self.by_path.iter().find(|own| own.glob.is_match(path.as_bytes()))
     }
 }
-
-impl ByPath {
-    /// The glob.
-    #[must_use]
-    pub fn glob(&self) -> &Glob {
-        self.matcher.glob()
-    }
-}
-
-impl PartialEq for OwnTypes {
-    fn eq(&self, other: &Self) -> bool {
-        let of_paths = |own: &Self| -> Vec<(Glob, String)> {
-            let each = own.by_path.iter();
-            each.map(|own| (own.glob().clone(), own.media_type.clone())).collect()
-        };
-        self.by_extension == other.by_extension && of_paths(self) == of_paths(other)
-    }
-}
-
-impl Eq for OwnTypes {}
 
 /// Whether a text is a media type without parameters.
 #[must_use]
@@ -180,7 +125,7 @@ impl Rules {
     #[must_use]
     pub fn type_of<'a>(&'a self, path: &str, default_type: &'a str) -> &'a str {
         let own = self.own_type(path);
-        if let Some(own) = own.filter(|own| own.extension.is_some()) {
+        if let Some(own) = own.filter(|own| own.glob.extension().is_some()) {
             return &own.media_type;
         }
         let default_type = own.map_or(default_type, |own| &own.media_type);
@@ -197,8 +142,9 @@ impl Rules {
     /// The site manifest's entry for a path. Files of the pool have none: their type depends only on the extension.
     #[must_use]
     pub fn own_type(&self, path: &str) -> Option<&ByPath> {
-        let is_pooled = || self.classes.pooled().any(|pattern| pattern.has(path.as_bytes()));
-        self.types.of_path(path).filter(|_| !is_pooled())
+        self.types
+            .of_path(path)
+            .filter(|_| !self.classes.is_pooled(path.as_bytes()))
     }
 
     /// The type that the manifest records for a file: that of the vhost, or else one known for its extension.

@@ -159,7 +159,7 @@ impl NewSite<'_> {
         let pages = removed.filter(|change| is_inner(&change.path) && is_reached_by_links(change.path.as_str()));
         let pages = pages.filter_map(|change| {
             let path = change.path.as_str();
-            let is_pooled = self.rules.classes.pooled().any(|pattern| pattern.has(path.as_bytes()));
+            let is_pooled = self.rules.classes.is_pooled(path.as_bytes());
             Some(Gone {
                 address: file_address::preferred(self.rules, path, &|other| other == path).filter(|_| !is_pooled)?,
                 former: Former::Page(change.path.clone()),

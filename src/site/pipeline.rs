@@ -16,6 +16,7 @@ use crate::model::asset::Asset;
 use crate::model::cache::Classes;
 use crate::model::encoding::{Coding, Encodings, Recipe};
 use crate::model::event::{Event, Note, Observer, Running, Stage};
+use crate::model::generator::Generator;
 use crate::model::manifest::{Input, Site};
 use crate::model::media;
 use crate::model::path::SitePath;
@@ -338,6 +339,7 @@ impl<'a> LocalSite<'a> {
             search: Some(&Searches::new(&config.check.levels, &forbidden)),
             cache,
             elsewhere: Some(&elsewhere),
+            generator: config.site.generator,
         };
         let survey = survey::survey(assets, source, &options, self.observer)?;
         let material = Material {
@@ -346,6 +348,7 @@ impl<'a> LocalSite<'a> {
             allowed: &allowed,
             copies: &config.fingerprint.prefix,
             host: config.site.url.as_ref().map(WebUrl::host),
+            is_named: config.site.generator.is_some(),
         };
         let mut problems = check::check(material, &config.check.levels);
         let paths: Vec<&str> = published(assets).map(|asset| asset.path.as_str()).collect();
@@ -384,7 +387,7 @@ impl<'a> LocalSite<'a> {
             rules,
             redirects,
         } = checked;
-        let finished = self.fingerprint(&scan.assets, &survey, source)?;
+        let finished = self.fingerprint(&scan.assets, &survey, source, &rules.classes)?;
         let missing_chunks = survey.missing_chunks();
         let public = |path: &str| finished.renaming.as_ref()?.path(path);
         let first_loads = if self.config.budget.is_set() {
@@ -416,18 +419,22 @@ impl<'a> LocalSite<'a> {
         assets: &[Asset],
         survey: &Survey,
         source: Arc<dyn Source>,
+        classes: &Classes,
     ) -> Result<fingerprint::Site, SiteError> {
         let _running = Running::begin(self.observer, Stage::Fingerprint);
         let config = self.config;
-        let include = config.fingerprint.include.as_deref().map(globs).transpose()?;
+        // Scripts may put together the address of a picture that they render, so the default is no fingerprint.
+        let default = survey.generator.renders_from_scripts().then_some(&[][..]);
+        let include = config.fingerprint.include.as_deref().or(default);
+        let include = include.map(globs).transpose()?;
         // The type of a copy follows from its extension alone, so files that have a type by path get no fingerprint.
-        let typed = config.types.by_path().iter().map(|own| own.glob().glob().to_owned());
+        let typed = config.types.by_path().iter().map(|own| own.glob.text().to_owned());
         let exclude: Vec<String> = config.fingerprint.exclude.iter().cloned().chain(typed).collect();
         let options = fingerprint::Options {
             stable_build_id: config.next.stable_build_id,
             include: include.as_ref(),
             exclude: &globs(&exclude)?,
-            prefix: &config.fingerprint.prefix,
+            classes,
             origin: config.site.url.as_ref().map(WebUrl::as_str),
         };
         Ok(fingerprint::fingerprint(
@@ -490,12 +497,13 @@ impl<'a> LocalSite<'a> {
 #[must_use]
 pub fn rules<'a>(config: &SiteConfig, client: Client, paths: impl Iterator<Item = &'a str> + Clone) -> Rules {
     let form = PageForm::of(paths.clone());
+    let generator = config.site.generator.unwrap_or_else(|| Generator::of_paths(&paths));
     let base_path = config.next.base_path.as_ref().unwrap_or(&client.base_path);
     Rules {
         form,
         base_path: base_path.clone(),
         asset_prefix: client.asset_prefix(base_path).to_owned(),
-        classes: Classes::new(&config.fingerprint.prefix),
+        classes: Classes::new(&config.fingerprint.prefix).with(generator, &config.assets.immutable),
         deployment_id: client.deployment_id,
         types: config.types.clone(),
         languages: languages::of_site(form, paths),
@@ -591,6 +599,60 @@ mod tests {
         assert_eq!(of("blob"), (false, unknown.clone()));
         assert_eq!(of("a.bin"), (false, unknown), "the name says that it is none");
         assert_eq!(of("shown/a.bin"), (true, "text/x-shown".to_owned()));
+    }
+
+    /// The files by which an export is one of `VitePress`.
+    const VITEPRESS: [(&str, &str); 2] = [("hashmap.json", "{}"), ("assets/a.md.D-XzGMMc.lean.js", "1")];
+
+    #[test]
+    fn a_text_next_to_a_page_is_a_payload_only_if_the_site_may_be_one_of_next() {
+        let files = [("a.html", "x"), ("a.txt", "0:{\n"), ("404.html", "x")];
+        let unread = |files: &[(&str, &str)], text: &str| {
+            let (config, folder) = (config(text), export(files));
+            let inspected = LocalSite::new(&config, folder.path(), None, &Silent).inspect().unwrap();
+            inspected.unread.len()
+        };
+        let of_vitepress = [&files[..], &VITEPRESS].concat();
+        assert_eq!(unread(&files, ""), 1);
+        assert_eq!(unread(&of_vitepress, ""), 0);
+        assert_eq!(unread(&files, "[site]\ngenerator = \"astro\""), 0);
+        assert_eq!(unread(&of_vitepress, "[site]\ngenerator = \"static\""), 1);
+    }
+
+    #[test]
+    fn base_path_of_another_generator_is_detected() {
+        let files = [
+            ("index.html", "<link rel=stylesheet href=/docs/assets/s.css>"),
+            ("assets/s.css", "x"),
+        ];
+        let base = |files: &[(&str, &str)]| {
+            let (config, folder) = (config(""), export(files));
+            let site = LocalSite::new(&config, folder.path(), None, &Silent);
+            site.served().unwrap().base_path
+        };
+        assert_eq!(base(&[&files[..], &VITEPRESS].concat()), "/docs");
+        assert_eq!(base(&files), "", "an export that nothing identifies");
+    }
+
+    #[test]
+    fn pictures_of_a_client_that_renders_pages_get_no_fingerprint_unless_it_is_wanted() {
+        let files = [("a.html", "<img src=\"/a.png\">"), ("404.html", "x"), ("a.png", "x")];
+        let copies = |files: &[(&str, &str)], text: &str| {
+            let (config, folder) = (config(text), export(files));
+            let site = LocalSite::new(&config, folder.path(), None, &Silent)
+                .prepare()
+                .unwrap()
+                .site;
+            let copies = site
+                .all_files()
+                .filter(|(path, _)| path.as_str().starts_with("_assets/"));
+            copies.count()
+        };
+        let of_vitepress = [&files[..], &VITEPRESS].concat();
+        assert_eq!(copies(&files, ""), 1);
+        assert_eq!(copies(&of_vitepress, ""), 0);
+        assert_eq!(copies(&files, "[site]\ngenerator = \"docusaurus\""), 0);
+        assert_eq!(copies(&of_vitepress, "[fingerprint]\ninclude = [\"*.png\"]"), 1);
     }
 
     #[test]

@@ -10,10 +10,12 @@ const PATIENCE = 60_000;
 // to. A picture that is loaded under two names shows in the requests instead.
 const CHANCE = /was preloaded using link preload but not used within a few seconds/;
 
-// Runs in the page: resolves once it has painted and idled three times, with whether React has taken
-// over its elements.
+// Runs in the page: resolves once it has painted and idled three times, with whether React or Vue has
+// taken over its elements. Astro has nothing that takes over a page.
 const IDLED = `new Promise((done) => {
-  const ours = (element) => Object.keys(element).some((key) => key.startsWith('__reactFiber$'));
+  const plain = document.querySelector('meta[name=generator][content^=Astro]') !== null;
+  const ours = (element) => plain || '__vue_app__' in element
+    || Object.keys(element).some((key) => key.startsWith('__reactFiber$'));
   let left = 3;
   const turn = () => requestAnimationFrame(() => requestIdleCallback(() => {
     left -= 1;
@@ -62,7 +64,7 @@ export class Watched {
     return response.status();
   }
 
-  // Waits until React has taken over, nothing is asked for any more, and the page idles.
+  // Waits until the client has taken over, nothing is asked for any more, and the page idles.
   async rest() {
     const deadline = performance.now() + PATIENCE;
     let hydrated = false;
@@ -73,7 +75,7 @@ export class Watched {
       if (hydrated && this.#flying.size === 0 && begun === this.#begun) return;
     }
     const flying = [...this.#flying].map((id) => this.#known.get(id).path);
-    const why = hydrated ? `still asking for ${flying.join(', ') || 'more and more'}` : 'React never took over';
+    const why = hydrated ? `still asking for ${flying.join(', ') || 'more and more'}` : 'no client took over';
     this.problems.push(`did not come to rest: ${why}`);
   }
 

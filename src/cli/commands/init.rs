@@ -85,7 +85,7 @@ fn written(value: &json::Init, found: &Project, next: &str) -> String {
     let rows = [
         ("name", &*value.name, name.map(|name| &name.from)),
         ("url", value.url.as_deref().unwrap_or(no_url), url.map(|url| &url.from)),
-        ("export", &value.export, found.next.as_ref().map(|next| &next.from)),
+        ("export", &value.export, found.config_file()),
         ("target", &value.target, None),
     ];
     let rows = rows.map(|(key, value, from)| {
@@ -108,7 +108,11 @@ fn ask(found: &Project) -> io::Result<Choice> {
         ("site", "url"),
     )?;
     choice.url = (!url.is_empty()).then_some(url);
-    choice.export = question("Folder that `next build` writes", &choice.export, ("site", "export"))?;
+    choice.export = question(
+        &format!("Folder that `{}` writes", found.command()),
+        &choice.export,
+        ("site", "export"),
+    )?;
     let aliases: Vec<&str> = found.aliases.iter().take(8).map(|alias| &*alias.name).collect();
     let known = match &*aliases.join(", ") {
         "" => String::new(),

@@ -13,9 +13,11 @@ use std::time::SystemTime;
 use globset::{Glob, GlobMatcher};
 use serde_json::Value;
 
+use super::generator_config::{ENDINGS, FILES, GeneratorConfig};
 use super::next_config::NextConfig;
 use super::ssh_config::{Alias, aliases, includes};
 use super::{OUT, Project, Sourced, name_of, site_of};
+use crate::model::generator::Generator;
 use crate::next::document;
 
 /// Information from outside the folder.
@@ -58,12 +60,14 @@ const LOCKS: [(&str, &str); 5] = [
 ];
 
 /// Typical sources of a site.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 11] = [
     "app",
     "pages",
     "src",
     "content",
     "docs",
+    "blog",
+    "static",
     "components",
     "lib",
     "public",
@@ -85,14 +89,24 @@ pub fn inspect(folder: &Path, surroundings: &Surroundings) -> Project {
             (makes_export, age(&folder.join(destination_of(place, config))))
         })
         .or(configs.first());
-    let site = next.map_or("", |(place, ..)| place.as_str());
-    let destination = next.map(|(place, _, config)| destination_of(place, config));
+    let other = match next {
+        Some(_) => None,
+        None => places.iter().find_map(|place| other(folder, place)),
+    };
+    let site = next.map(|(place, ..)| place).or(other.as_ref().map(|(place, _)| place));
+    let site = site.map_or("", String::as_str);
+    let of_other = other
+        .as_ref()
+        .and_then(|(place, config)| Some(joined(place, config.value.destination()?)));
+    let destination = next
+        .map(|(place, _, config)| destination_of(place, config))
+        .or(of_other);
     let mut exports: Vec<String> = places
         .iter()
         .filter(|place| is_export(&folder.join(place)))
         .cloned()
         .collect();
-    // The destination of `next build` first, then the newest; if two are equally new, the one with more pages.
+    // The destination of the build first, then the newest; if two are equally new, the one with more pages.
     exports.sort_by_cached_key(|place| {
         let is_other = Some(place) != destination.as_ref();
         (is_other, Reverse(age(&folder.join(place))), place.clone())
@@ -107,6 +121,7 @@ pub fn inspect(folder: &Path, surroundings: &Surroundings) -> Project {
     let found = SiteFolder {
         folder,
         site,
+        other: other.as_ref().map(|(_, config)| config),
         package: package
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or_default(),
@@ -116,12 +131,15 @@ pub fn inspect(folder: &Path, surroundings: &Surroundings) -> Project {
         name: found.name(),
         url: found.url(export.as_deref()),
         build: if site.is_empty() { found.build() } else { None },
-        sources: if next.is_some() && site.is_empty() {
-            sources(folder)
-        } else {
-            Vec::new()
+        sources: match (&next, &other) {
+            (None, None) => Vec::new(),
+            // Its pages may lie beside its packages.
+            (_, Some((_, config))) if config.value.generator == Generator::VitePress => Vec::new(),
+            _ if !site.is_empty() => Vec::new(),
+            _ => sources(folder, other.as_ref().map(|(_, config)| &*config.from)),
         },
         next: next.map(|(place, name, config)| Sourced::new(config.clone(), joined(place, name))),
+        other: other.map(|(_, config)| config),
         destination,
         exports,
         aliases: surroundings.home.as_deref().map(of_ssh).unwrap_or_default(),
@@ -171,7 +189,8 @@ fn places(folder: &Path) -> Vec<String> {
             .filter_map(Result::ok)
             .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
             .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| !name.starts_with('.') && !matches!(&**name, "node_modules" | "target"))
+            .filter(|name| !name.starts_with('.') || name == ".vitepress")
+            .filter(|name| !matches!(&**name, "node_modules" | "target"))
             .collect();
         names.sort();
         places.extend(names.iter().map(|name| joined(&place, name)));
@@ -185,7 +204,17 @@ fn places(folder: &Path) -> Vec<String> {
 /// Whether a folder is an export.
 fn is_export(folder: &Path) -> bool {
     let is_page = |name: &str| folder.join(name).is_file();
-    folder.join("_next/static").is_dir() && (is_page("index.html") || is_page("404.html"))
+    if !(is_page("index.html") || is_page("404.html")) {
+        return false;
+    }
+    // Where the files are by which a generator is known.
+    let places = ["", "_next/static", "_astro", "assets", "assets/js"].into_iter();
+    let paths = places.flat_map(|place| {
+        let entries = fs::read_dir(folder.join(place)).into_iter().flatten();
+        entries.filter_map(move |entry| Some(joined(place, entry.ok()?.file_name().to_str()?)))
+    });
+    let paths: Vec<String> = paths.collect();
+    Generator::of_paths(&paths.iter().map(String::as_str)) != Generator::Static
 }
 
 /// When an export was built, and how many pages it has in its top two levels; `None` if there is no export.
@@ -226,11 +255,24 @@ fn next(folder: &Path, place: &str) -> Option<(String, &'static str, NextConfig)
     })
 }
 
+/// The configuration of another generator in a folder.
+fn other(folder: &Path, place: &str) -> Option<(String, Sourced<GeneratorConfig>)> {
+    FILES.into_iter().find_map(|(generator, name)| {
+        ENDINGS.into_iter().find_map(|ending| {
+            let file = joined(place, &format!("{name}.{ending}"));
+            let config = GeneratorConfig::read(generator, &read(&folder.join(&file))?);
+            Some((place.to_owned(), Sourced::new(config, file)))
+        })
+    })
+}
+
 /// The folder of a site, and what is known about it.
 struct SiteFolder<'a> {
     folder: &'a Path,
     /// The path of the site in the folder.
     site: &'a str,
+    /// Its configuration, if it is one of another generator than Next.js.
+    other: Option<&'a Sourced<GeneratorConfig>>,
     /// Its package file; null if there is none.
     package: Value,
     remote: Option<&'a str>,
@@ -254,8 +296,8 @@ impl SiteFolder<'_> {
         let folder = self.folder;
         let code_host = self.remote.and_then(host_of_remote);
         let site_of = |address: &str| site_of(address, code_host);
-        let public = joined(self.site, "public");
-        let folders = [Some(public.as_str()), export];
+        let own = ["public", "static"].map(|name| joined(self.site, name));
+        let folders = [Some(own[0].as_str()), Some(own[1].as_str()), export];
         let in_files = |name: &str, find: &dyn Fn(&str) -> Option<String>| {
             folders.into_iter().flatten().find_map(|place| {
                 let file = if place == "." {
@@ -267,8 +309,12 @@ impl SiteFolder<'_> {
                 Some(Sourced::new(found, file))
             })
         };
-        // In this order: GitHub Pages' file, npm's key, and the files and links for search engines.
+        // In this order: GitHub Pages' file, the generator's configuration, npm's key, and the files and links for search engines.
         in_files("CNAME", &|text| site_of(&format!("https://{}", text.trim())))
+            .or_else(|| {
+                let other = self.other?;
+                Some(Sourced::new(site_of(other.value.address.plain()?)?, &*other.from))
+            })
             .or_else(|| {
                 let found = site_of(self.package["homepage"].as_str()?)?;
                 Some(Sourced::new(found, joined(self.site, "package.json")))
@@ -327,10 +373,11 @@ fn host_of_remote(remote: &str) -> Option<&str> {
     (!host.is_empty()).then_some(host)
 }
 
-fn sources(folder: &Path) -> Vec<String> {
+fn sources(folder: &Path, config: Option<&str>) -> Vec<String> {
     let there = SOURCES
         .into_iter()
         .chain(CONFIGS)
+        .chain(config)
         .filter(|name| folder.join(name).exists());
     // An export in one of these folders is not a source.
     there
@@ -429,6 +476,63 @@ mod tests {
         );
         assert_eq!(found.build.unwrap().value, ["pnpm", "run", "build"]);
         assert_eq!(found.sources, ["app", EXPORT]);
+    }
+
+    #[test]
+    fn sites_of_other_generators_are_known_by_their_configurations_and_exports() {
+        let docusaurus = [
+            ("build/assets/js/main.1.js", ""),
+            ("build/assets/js/runtime~main.1.js", ""),
+        ];
+        let astro = [("dist/_astro/a.js", "")];
+        let vitepress = [
+            ("docs/.vitepress/dist/hashmap.json", ""),
+            ("docs/.vitepress/dist/assets/a.lean.js", ""),
+        ];
+        let url = "{ url: 'https://docs.acme.com', baseUrl: '/x/' }";
+        let site = "{ site: 'https://docs.acme.com', base: '/x' }";
+        let hostname = "{ sitemap: { hostname: 'https://docs.acme.com' }, base: '/x/' }";
+        for (config, text, export, files, command) in [
+            (
+                "docusaurus.config.ts",
+                url,
+                "build",
+                &docusaurus[..],
+                "docusaurus build",
+            ),
+            ("astro.config.mjs", site, "dist", &astro, "astro build"),
+            (
+                "docs/.vitepress/config.mts",
+                hostname,
+                "docs/.vitepress/dist",
+                &vitepress,
+                "vitepress build",
+            ),
+        ] {
+            let text = format!("export default {text}");
+            let page = format!("{export}/404.html");
+            let folder = folder(&[files, &[(config, &*text), (&*page, "")]].concat());
+            let found = inspect(folder.path(), &Surroundings::default());
+            assert_eq!(
+                (found.export(), found.destination.as_deref()),
+                (Some(export), Some(export))
+            );
+            assert_eq!(
+                found.url,
+                Some(Sourced::new("https://docs.acme.com".to_owned(), config))
+            );
+            assert_eq!(found.command(), command);
+            let manifest = super::super::manifest(&found, &found.suggested()).unwrap();
+            assert!(manifest.contains(&format!("# what `{command}` writes")), "{manifest}");
+            assert!(manifest.contains("\n[next]\nbase-path = \"/x\""), "{manifest}");
+        }
+        // A template's address, and one that is computed.
+        for url in ["'https://your-docusaurus-site.example.com'", "process.env.URL"] {
+            let text = format!("export default {{ url: {url} }}");
+            let folder = folder(&[("docusaurus.config.js", &*text)]);
+            let found = inspect(folder.path(), &Surroundings::default());
+            assert_eq!((found.url, found.destination.as_deref()), (None, Some("build")));
+        }
     }
 
     #[test]

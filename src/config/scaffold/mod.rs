@@ -4,6 +4,7 @@
 //! This module must never write a file: the command line decides where the text goes, and whether to ask the user
 //! first.
 
+mod generator_config;
 mod inspect;
 pub mod next_config;
 pub mod ssh_config;
@@ -13,6 +14,7 @@ pub use inspect::{Surroundings, inspect};
 pub use text::manifest;
 
 use crate::config::{self, ConfigError, WebUrl};
+use generator_config::GeneratorConfig;
 use next_config::NextConfig;
 use ssh_config::Alias;
 
@@ -43,7 +45,9 @@ pub struct Project {
     pub url: Option<Sourced<String>>,
     /// The Next.js configuration; `from` is its file.
     pub next: Option<Sourced<NextConfig>>,
-    /// Where `next build` writes the export, relative to the folder; only if there is a configuration.
+    /// The configuration of another generator, if there is none of Next.js; `from` is its file.
+    pub other: Option<Sourced<GeneratorConfig>>,
+    /// Where the build writes the export, relative to the folder; only if there is a configuration.
     pub destination: Option<String>,
     /// The existing exports, relative to the folder; the one to propose comes first.
     pub exports: Vec<String>,
@@ -103,6 +107,32 @@ impl Project {
         self.exports.first().map(String::as_str)
     }
 
+    /// The command that writes the export.
+    #[must_use]
+    pub fn command(&self) -> &'static str {
+        self.other.as_ref().map_or("next build", |other| other.value.command())
+    }
+
+    /// The file of the configuration.
+    #[must_use]
+    pub fn config_file(&self) -> Option<&String> {
+        let of_next = self.next.as_ref().map(|next| &next.from);
+        of_next.or(self.other.as_ref().map(|other| &other.from))
+    }
+
+    /// The base path, and where it was found.
+    fn base_path(&self) -> Option<Sourced<String>> {
+        let of_next = self.next.as_ref().and_then(|next| {
+            let base = next.value.base_path.plain().filter(|base| !base.is_empty())?;
+            Some(Sourced::new(base.to_owned(), format!("`basePath` of {}", next.from)))
+        });
+        of_next.or_else(|| {
+            let other = self.other.as_ref()?;
+            let from = format!("`{}` of {}", other.value.base_key(), other.from);
+            Some(Sourced::new(other.value.base_path()?, from))
+        })
+    }
+
     /// The choice without any questions: the local target, which needs no setup.
     #[must_use]
     pub fn suggested(&self) -> Choice {
@@ -147,7 +177,8 @@ impl Project {
         match (self.export(), self.destination.as_deref()) {
             (Some(export), Some(destination)) if export != destination && export == choice.export => {
                 notes.push(format!(
-                    "`next build` writes {destination}, which is not there; {export} holds an export, so `export` names it"
+                    "`{}` writes {destination}, which is not there; {export} holds an export, so `export` names it",
+                    self.command()
                 ));
             }
             (None, _) => notes.push(format!(
@@ -158,9 +189,9 @@ impl Project {
         }
         if self.exports.len() > 1 {
             let which = match self.export() {
-                Some(first) if first != choice.export => "",
-                first if first == self.destination.as_deref() => "the one that `next build` writes, ",
-                _ => "the newest, ",
+                Some(first) if first != choice.export => String::new(),
+                first if first == self.destination.as_deref() => format!("the one that `{}` writes, ", self.command()),
+                _ => "the newest, ".to_owned(),
             };
             notes.push(format!(
                 "there are {} exports: {}; `export` names {which}{}",

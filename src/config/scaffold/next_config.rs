@@ -49,8 +49,9 @@ impl NextConfig {
     }
 }
 
+/// A part of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum JsToken {
+pub(super) enum JsToken {
     /// A string without interpolation.
     Text(String),
     /// A name, a keyword or a number.
@@ -66,7 +67,7 @@ impl JsToken {
 }
 
 /// Finds the least deeply nested setting with a name: `output` of the configuration, not of an object inside it.
-fn setting(tokens: &[JsToken], key: &str) -> Setting {
+pub(super) fn setting(tokens: &[JsToken], key: &str) -> Setting {
     let mut best: Option<(usize, Setting)> = None;
     // For each enclosing brace, whether it is the value of another setting.
     let mut braces: Vec<bool> = Vec::new();
@@ -107,6 +108,30 @@ fn setting(tokens: &[JsToken], key: &str) -> Setting {
     best.map_or(Setting::Absent, |(_, found)| found)
 }
 
+/// Finds a setting inside the object that is the value of another setting.
+pub(super) fn inner_setting(tokens: &[JsToken], outer: &str, key: &str) -> Setting {
+    let begins = |window: &[JsToken]| {
+        let [JsToken::Word(name) | JsToken::Text(name), colon, brace] = window else {
+            return false;
+        };
+        name == outer && colon.is(':') && brace.is('{')
+    };
+    let Some(at) = tokens.windows(3).position(begins) else {
+        return Setting::Absent;
+    };
+    let mut depth = 0_usize;
+    let inner = tokens[at + 2..].iter().take_while(|token| {
+        let was_open = depth > 0;
+        depth = match token {
+            JsToken::Mark('{') => depth + 1,
+            JsToken::Mark('}') => depth.saturating_sub(1),
+            _ => depth,
+        };
+        depth > 0 || was_open
+    });
+    setting(&inner.cloned().collect::<Vec<_>>(), key)
+}
+
 /// The value at the start of some tokens, if it is a single plain one.
 fn plain(tokens: &[JsToken], value: &[JsToken]) -> Setting {
     // `as const` (in `'export' as const`) and `satisfies` of TypeScript don't change the value.
@@ -142,7 +167,7 @@ fn constant(tokens: &[JsToken], name: &str) -> Setting {
 
 /// Splits a script into tokens, without its comments. A subset of JavaScript is enough: it only has to find where
 /// strings, comments and regular expressions start and end.
-fn tokens(text: &str) -> Vec<JsToken> {
+pub(super) fn tokens(text: &str) -> Vec<JsToken> {
     let mut tokens = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {

@@ -97,19 +97,16 @@ fn site(lines: &mut Lines, found: &Project, choice: &Choice) {
         }
         None => lines.line("# url = \"https://docs.example.com\"", "where visitors find it"),
     }
-    let what = "what `next build` writes, relative to this file";
-    lines.text("export", &choice.export, what);
+    let what = format!("what `{}` writes, relative to this file", found.command());
+    lines.text("export", &choice.export, &what);
 }
 
 fn next(lines: &mut Lines, found: &Project) {
-    let Some(next) = &found.next else {
-        return;
-    };
-    let base = next.value.base_path.plain().filter(|base| !base.is_empty());
-    // Next.js refuses whatever the parser refuses, so the build reports it.
-    if let Some(base) = base.filter(|base| check_value("next", "base-path", base).is_ok()) {
+    // The generator refuses whatever the parser refuses, so the build reports it.
+    let base = found.base_path();
+    if let Some(base) = base.filter(|base| check_value("next", "base-path", &base.value).is_ok()) {
         lines.head("[next]", "");
-        lines.text("base-path", base, &format!("`basePath` of {}", next.from));
+        lines.text("base-path", &base.value, &base.from);
     }
 }
 

@@ -619,13 +619,22 @@ fn copies(rules: &Rules) -> Result<&str, VhostError> {
 
 /// Path patterns as one group of a regular expression that follows the first slash of a path.
 fn alternatives<'a>(patterns: impl Iterator<Item = PathPattern<'a>>) -> Result<String, VhostError> {
+    let any = |endings: &[&str]| {
+        let endings: Vec<&str> = endings.iter().map(|ending| ending.trim_start_matches('.')).collect();
+        match endings[..] {
+            [] => "[.][^./]+".to_owned(),
+            [ending] => format!("[.]{}", values::pattern(ending)),
+            _ => format!("[.](?:{})", values::pattern(&endings.join("|"))),
+        }
+    };
     let one = |pattern: PathPattern<'a>| {
-        let folder = values::folder(pattern.folder)?;
-        let endings: Vec<&str> = pattern.endings.iter().map(|e| e.trim_start_matches('.')).collect();
-        Ok(match endings[..] {
-            [] => format!("{folder}/"),
-            [ending] => format!("{folder}/.*[.]{ending}\\z"),
-            _ => format!("{folder}/.*[.](?:{})\\z", endings.join("|")),
+        Ok(match pattern {
+            PathPattern::Below { folder, endings: [] } => format!("{}/", values::folder(folder)?),
+            PathPattern::Below { folder, endings } => format!("{}/.*{}\\z", values::folder(folder)?, any(endings)),
+            PathPattern::Hashed { folder, hash, endings } => {
+                format!("{}/.*{}{}\\z", values::folder(folder)?, hash.regex(), any(endings))
+            }
+            PathPattern::Matching(glob) => format!("{}\\z", glob.regex()),
         })
     };
     let patterns: Vec<String> = patterns.map(one).collect::<Result<_, _>>()?;

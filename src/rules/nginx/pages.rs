@@ -286,12 +286,12 @@ impl Site<'_> {
                 text += "\n# [types] of the site manifest.\n";
             }
             let media_type = &own.media_type;
-            let types = match &own.extension {
+            let types = match own.glob.extension() {
                 // The served file may be a page with the same name plus `.html`.
                 Some(extension) => format!("types {{\n    {media_type} {extension};\n    text/html html;\n}}\n"),
                 None => format!("default_type {media_type};\n"),
             };
-            let pattern = values::of_glob(own.glob());
+            let pattern = own.glob.regex();
             text += &location(&format!("~ \"^/{pattern}\\z\""), &format!("{types}{lookup}"));
         }
         text

@@ -4,7 +4,6 @@
 //! argument a second time. So values are never escaped. A value consists of characters without a special meaning to
 //! nginx, or it is refused.
 
-use globset::Glob;
 use std::fmt;
 use std::str::FromStr;
 
@@ -275,14 +274,6 @@ pub(super) fn listen(listen: &str) -> Result<&str, VhostError> {
             listen: listen.to_owned(),
         })
     }
-}
-
-/// A glob as a part of a regular expression for paths. It uses only syntax that PCRE, nginx's library, supports too.
-pub(super) fn of_glob(glob: &Glob) -> String {
-    let regex = glob.regex();
-    let regex = regex.strip_prefix("(?-u)").unwrap_or(regex);
-    let regex = regex.strip_prefix('^').unwrap_or(regex);
-    format!("(?:{})", regex.strip_suffix('$').unwrap_or(regex))
 }
 
 #[cfg(test)]

@@ -75,6 +75,8 @@ pub struct Material<'a> {
     pub copies: &'a str,
     /// The host of the site's address, if that is known.
     pub host: Option<&'a str>,
+    /// Whether the site manifest names the generator.
+    pub is_named: bool,
 }
 
 /// One file and the facts about it.

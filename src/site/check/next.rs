@@ -1,16 +1,23 @@
 //! `next`: the folder looks like a static export of Next.js. Pure.
 //!
-//! Only a warning: a plain folder of HTML can be published just as well.
+//! Only a warning: a plain folder of HTML can be published just as well. Sites of another generator, and those that the
+//! site manifest calls `static`, are not checked.
 
 use super::finding::{Material, RawFinding, first_below, holds};
 use crate::model::asset::Asset;
+use crate::model::generator::Generator;
 use crate::model::path::SitePath;
 
 const STATIC: &str = "_next/static/";
 
 pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let assets = material.assets;
-    if first_below(assets, STATIC).is_some() {
+    let is_expected = match material.survey.generator {
+        Generator::Next => true,
+        Generator::Static => !material.is_named,
+        Generator::Docusaurus | Generator::Astro | Generator::VitePress => false,
+    };
+    if !is_expected || first_below(assets, STATIC).is_some() {
         return Vec::new();
     }
     let (message, hint) = if holds(assets, "BUILD_ID") && first_below(assets, "server/").is_some() {
@@ -26,7 +33,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     } else {
         (
             format!("there is no {STATIC}: this does not look like a static export of Next.js"),
-            "see whether `export` names the folder that `next build` wrote; for other sites, turn this check off"
+            "see whether `export` names the folder that `next build` wrote; for another site, name its `generator` in [site]"
                 .to_owned(),
         )
     };
@@ -65,5 +72,12 @@ mod tests {
             !found(find, &["_next/static"]).is_empty(),
             "a file of that name is no folder"
         );
+        assert!(found(find, &["_astro/a.js", "index.html"]).is_empty());
+        let export = Export::of_paths(&["index.html"]);
+        let named = Material {
+            is_named: true,
+            ..export.material()
+        };
+        assert!(find(named).is_empty(), "the site manifest calls it static");
     }
 }

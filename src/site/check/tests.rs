@@ -71,6 +71,7 @@ impl Export {
             search: Some(search),
             cache: None,
             elsewhere: Some(&survey::Elsewhere::new(&["/blog/**".to_owned()], Redirects::default()).unwrap()),
+            generator: None,
         };
         let survey = survey::survey(&assets, &Files(files), &options, &Silent).unwrap();
         Self {
@@ -99,6 +100,7 @@ impl Export {
             allowed: &self.allowed,
             copies: "_assets",
             host: Some("docs.example.com"),
+            is_named: false,
         }
     }
 

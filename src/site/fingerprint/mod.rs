@@ -23,6 +23,7 @@ pub use self::names::NEVER;
 use self::rewrite::{Language, RewritePlan, Rewriter};
 use self::rewriting_source::{ByteOrigin, RewritingSource};
 use crate::model::asset::{Asset, GivenEncodings};
+use crate::model::cache::Classes;
 use crate::model::digest::Digest;
 use crate::model::event::{Event, Note, Observer, Stage};
 use crate::model::path::SitePath;
@@ -41,8 +42,8 @@ pub struct Options<'a> {
     pub include: Option<&'a GlobSet>,
     /// The files that get no fingerprint, even if `include` matches.
     pub exclude: &'a GlobSet,
-    /// The folder of the copies.
-    pub prefix: &'a str,
+    /// The cache classes of the site's files, and the folder of the copies.
+    pub classes: &'a Classes,
     /// The address of the site.
     pub origin: Option<&'a str>,
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashSet};
 use super::Options;
 use super::rewrite::Rewriter;
 use crate::model::asset::Asset;
-use crate::model::cache::{Classes, pooled};
+use crate::model::cache::pooled;
 use crate::model::path::SitePath;
 use crate::next::build_id::Mention;
 use crate::rules::fingerprint;
@@ -55,7 +55,8 @@ pub fn name(assets: &[Asset], survey: &Survey, options: &Options<'_>, rewriter: 
     if options.include.is_some_and(globset::GlobSet::is_empty) {
         return Vec::new();
     }
-    let classes = Classes::new(options.prefix);
+    let classes = options.classes;
+    let folder = classes.copies().trim_end_matches('/');
     let used: BTreeSet<usize> = survey
         .facts
         .iter()
@@ -87,7 +88,7 @@ pub fn name(assets: &[Asset], survey: &Survey, options: &Options<'_>, rewriter: 
             continue;
         }
         let hash = asset.digest.short(fingerprint::LENGTH);
-        if let Some(path) = copy_path(path, &hash, options.prefix) {
+        if let Some(path) = copy_path(path, &hash, folder) {
             rewriter.add_copy(index, asset.path.as_str(), &hash);
             copies.push(Copy { of: index, path });
         }
@@ -95,7 +96,7 @@ pub fn name(assets: &[Asset], survey: &Survey, options: &Options<'_>, rewriter: 
     copies
 }
 
-fn copy_path(path: &str, hash: &str, prefix: &str) -> Option<SitePath> {
-    let copy = fingerprint::copy_of(prefix, path, hash)?;
+fn copy_path(path: &str, hash: &str, folder: &str) -> Option<SitePath> {
+    let copy = fingerprint::copy_of(folder, path, hash)?;
     SitePath::new(&copy).ok()
 }

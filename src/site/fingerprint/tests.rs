@@ -73,13 +73,14 @@ fn site_of<T: AsRef<[u8]>>(files: &[(&str, T)], how: &How, observer: &dyn Observ
         search: None,
         cache: None,
         elsewhere: None,
+        generator: None,
     };
     let survey = survey::survey(&scan.assets, &*export, &looked, &Silent).unwrap();
     let options = Options {
         stable_build_id: how.stable_build_id,
         include: how.include.as_ref(),
         exclude: &how.exclude,
-        prefix: how.prefix,
+        classes: &Classes::new(how.prefix),
         origin: looked.origin,
     };
     let site = fingerprint(&scan.assets, &survey, export, &options, observer).unwrap();
@@ -635,4 +636,23 @@ fn pages_router_gets_the_id_and_keeps_its_props() {
 fn page_without_a_client_is_rewritten_by_its_markup() {
     let site = finish(&[("a.html", "<img src=i/b.png>"), ("i/b.png", "x")], &How::default());
     assert_eq!(site["a.html"], format!("<img src=\"i/b.png?v={}\">", hash("x")));
+}
+
+#[test]
+fn what_a_page_with_a_component_of_astro_names_is_left_alone_everywhere() {
+    let plain = "<body><img src=\"/a.png\"><img src=\"/b.png\"><img src=\"/c.png\"></body>";
+    let shown = "<astro-island props=\"{}\"><img src=\"/c.png\"></astro-island>";
+    let given = "<astro-island props=\"{&quot;src&quot;:[0,&quot;/b.png&quot;]}\" client=\"only\"></astro-island>";
+    let files = [
+        ("index.html", plain),
+        ("shown.html", shown),
+        ("given.html", given),
+        ("a.png", "a"),
+        ("b.png", "b"),
+        ("c.png", "c"),
+    ];
+    let site = finish(&files, &How::default());
+    let expected = plain.replace("/a.png", &format!("/a.png?v={}", hash("a")));
+    assert_eq!(site["index.html"], expected);
+    assert_eq!((&*site["shown.html"], &*site["given.html"]), (shown, given));
 }

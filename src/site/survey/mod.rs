@@ -36,6 +36,7 @@ use crate::config::compile_globs;
 use crate::model::asset::Asset;
 use crate::model::digest::{Digest, Hasher};
 use crate::model::event::{Event, Observer, Stage};
+use crate::model::generator::Generator;
 use crate::next::build_id::{self, Mention};
 use crate::next::client::{self, Client, Leads};
 use crate::next::page::{self as next_page, Router};
@@ -200,6 +201,8 @@ pub struct Facts {
 
 /// The facts of an export.
 pub struct Survey {
+    /// The generator of the export.
+    pub generator: Generator,
     /// What the export reveals about the client.
     pub client: Client,
     /// The base path: empty, or with a leading slash.
@@ -243,6 +246,8 @@ pub struct Options<'a> {
     pub cache: Option<&'a Cache>,
     /// Addresses of the host that something else serves. If `None`, there are none.
     pub elsewhere: Option<&'a Elsewhere>,
+    /// The generator. If `None`, it is detected.
+    pub generator: Option<Generator>,
 }
 
 /// Addresses of the host that something else serves, or that redirect, so that no file of the site is missing there.
@@ -296,10 +301,9 @@ pub fn survey(
     let base_path = options.base_path.unwrap_or(&client.base_path).to_owned();
     let asset_prefix = client.asset_prefix(&base_path).to_owned();
     let resolver = Resolver::new(options.origin, &base_path).with_asset_prefix(&asset_prefix);
-    let kinds: Vec<FileKind> = assets
-        .iter()
-        .map(|asset| kind_of(asset.path.as_str(), &paths))
-        .collect();
+    let all = assets.iter().map(|asset| asset.path.as_str());
+    let generator = options.generator.unwrap_or_else(|| Generator::of_paths(&all));
+    let kinds: Vec<FileKind> = all.map(|path| kind_of(path, &paths, generator)).collect();
     let recall = options
         .cache
         .map(|cache| cache.recall(settings(options, &base_path, &asset_prefix), assets, &paths));
@@ -343,6 +347,7 @@ pub fn survey(
         learned[index] = reading.of_twin(ExportFile { index, asset, kind }, learned[twin].clone());
     }
     Ok(Survey {
+        generator,
         client,
         base_path,
         asset_prefix,
@@ -431,10 +436,18 @@ pub fn find_client(assets: &[Asset], source: &dyn Source) -> Result<Client, Sour
         let base_path = if is_beside { String::new() } else { client.base_path };
         return Ok(Client { base_path, ..client });
     }
+    let generator = Generator::of_paths(&assets.iter().map(|asset| asset.path.as_str()));
     for asset in pages().filter(is_first).chain(pages().take(8)) {
         let bytes = source.read(&asset.path, asset.digest, asset.size)?;
         let page = std::str::from_utf8(&bytes).ok();
-        if let Some(client) = page.and_then(|page| client::behind_prefix(page, &is_there)) {
+        let client = page.and_then(|page| {
+            if generator.may_be_next() {
+                client::behind_prefix(page, &is_there)
+            } else {
+                client::before_files(page, &is_there)
+            }
+        });
+        if let Some(client) = client {
             return Ok(client);
         }
     }
@@ -442,8 +455,15 @@ pub fn find_client(assets: &[Asset], source: &dyn Source) -> Result<Client, Sour
 }
 
 /// Classifies a file by its name and by the files next to it.
-fn kind_of(path: &str, paths: &Paths<'_>) -> FileKind {
-    let owner = || next_page::owners(path).iter().find_map(|page| paths.file(page));
+fn kind_of(path: &str, paths: &Paths<'_>, generator: Generator) -> FileKind {
+    let owner = || {
+        let owners = if generator.may_be_next() {
+            next_page::owners(path)
+        } else {
+            Vec::new()
+        };
+        owners.iter().find_map(|page| paths.file(page))
+    };
     match path.rsplit_once('.').map(|(_, extension)| extension) {
         Some("html" | "htm") => FileKind::Page,
         Some("css") => FileKind::Style,

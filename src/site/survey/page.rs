@@ -3,12 +3,17 @@
 use std::collections::BTreeSet;
 
 use super::address::{LeadsTo, lead, resolve};
+use super::code::survey_code;
 use super::head::{Head, ShownPicture};
 use super::picture::is_picture;
 use super::{Context, Facts, FaultyUrl, Fragment, Lines, Position};
 use crate::next::page::{self, Router};
 use crate::next::url::{SiteUrl, Target, is_relative};
 use crate::next::{Edits, Reference, Tag, TextVisitor, Unclear, html};
+
+/// The element of a component that Astro's client renders again. Its props are escaped JSON in an attribute; they go to
+/// code, so all files that such a page names keep their addresses.
+const ISLAND: &str = "<astro-island";
 
 /// Surveys a page.
 pub(super) fn survey_page(path: &str, text: &str, context: &Context<'_>) -> Facts {
@@ -57,7 +62,11 @@ pub(super) fn survey_page(path: &str, text: &str, context: &Context<'_>) -> Fact
         Err(unclear) => facts.unclear = Some(unclear),
     }
     let all = [markup.fetched, markup.kept, payload.fetched, payload.kept];
-    let all: BTreeSet<usize> = all.into_iter().flatten().collect();
+    let mut all: BTreeSet<usize> = all.into_iter().flatten().collect();
+    if text.contains(ISLAND) {
+        all.extend(survey_code(text.replace("&quot;", "\"").as_bytes(), context).kept);
+        facts.used.clear();
+    }
     let kept = all.into_iter().filter(|index| facts.used.binary_search(index).is_err());
     facts.kept = kept.collect();
     facts

@@ -7,6 +7,7 @@ use regex_lite::Regex;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use syntax_publish::config::{self, SiteConfig, TargetKind};
 
+use super::faithful::generator;
 use crate::support::command::{Project, Running, small_export};
 use crate::support::export::copy;
 
@@ -67,6 +68,23 @@ fn every_fixture_is_published_by_what_init_writes() {
         site(&project, name);
         assert_published(&project, page);
         assert_eq!(written(&project).site.export, "export", "{name}");
+    }
+}
+
+#[test]
+fn sites_of_other_generators_are_published_by_what_init_writes() {
+    for (name, export, page) in [
+        ("docusaurus", "build", "guide/index.html"),
+        ("astro", "dist", "guide/index.html"),
+        ("vitepress", ".vitepress/dist", "guide.html"),
+    ] {
+        let project = Project::new();
+        site(&project, &format!("generators/{name}"));
+        copy(&generator(name).build("first"), &project.dir.join(export));
+        assert_published(&project, page);
+        assert_eq!(written(&project).site.export, export, "{name}");
+        let checked = project.run(&["check", "--json"]).expect_code(0).json();
+        assert_eq!(checked["problems"], serde_json::json!([]), "{name}");
     }
 }
 

@@ -80,7 +80,7 @@ fn publish(project: &Project) -> u64 {
     changed(&project.run(&["publish", "--json", "--allow-removals"]).expect_code(0))
 }
 
-/// A version of Next.js as `versions.json` names it.
+/// The builds of a version of Next.js as `versions.json` names it, or of another generator.
 pub struct Version {
     pub name: &'static str,
     folder: tempfile::TempDir,
@@ -114,8 +114,20 @@ pub fn versions() -> impl Iterator<Item = Version> {
 
 /// The builds of one version, unpacked.
 pub fn version(name: &'static str) -> Version {
+    unpacked("versions", name)
+}
+
+/// The other generators whose builds there are.
+const GENERATORS: [&str; 3] = ["astro", "docusaurus", "vitepress"];
+
+/// The builds of the site of another generator, unpacked.
+pub fn generator(name: &'static str) -> Version {
+    unpacked("generators", name)
+}
+
+fn unpacked(of: &str, name: &'static str) -> Version {
     let folder = open_tempdir();
-    let archive = fixtures().join(format!("versions/builds/{name}.tar.gz"));
+    let archive = fixtures().join(format!("{of}/builds/{name}.tar.gz"));
     let status = Command::new("tar")
         .arg("-xzf")
         .arg(&archive)
@@ -161,7 +173,7 @@ fn every_site_of_the_fixtures_stays_what_it_was() {
 #[test]
 fn every_version_stays_what_it_was() {
     let mut found = Vec::new();
-    for version in versions() {
+    for version in versions().chain(GENERATORS.map(generator)) {
         let project = project(&format!("url = \"{ORIGIN}\""));
         for what in ["first", "edited"] {
             let before = version.build(what);

@@ -6,6 +6,7 @@
 //! `target/tmp/browser`.
 
 mod deployments;
+mod generators;
 mod moved;
 mod pictures;
 mod returning;

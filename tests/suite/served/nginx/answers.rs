@@ -5,9 +5,12 @@ use std::io::Write as _;
 use std::process::Command;
 
 use flate2::{Compression, write::GzEncoder};
+use syntax_publish::model::cache::Classes;
+use syntax_publish::model::generator::Generator;
+use syntax_publish::model::glob::PathGlob;
 use syntax_publish::rules::nginx::{PageForm, render};
 
-use super::{Docroot, PAGES, Served};
+use super::{BASES, Docroot, PAGES, Served};
 use crate::support::nginx::Nginx;
 
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -18,6 +21,92 @@ fn every_answer_has_each_header_once() {
     for site in docroot.serve_everywhere(PageForm::Flat) {
         let none = ["strict-transport-security", "expires", "x-from-the-http-level"];
         assert_headers(&site, &[], &[&none[..], &["x-nextjs-deployment-id"]].concat());
+    }
+}
+
+#[test]
+fn what_browsers_keep_for_good_is_what_the_classes_say_of_every_generator() {
+    const FOLDERS: [&str; 10] = [
+        "",
+        "assets/",
+        "assets/js/",
+        "assets/css/",
+        "assets/files/",
+        "assets/x.WhHwY8A0/",
+        "_astro/",
+        "_astro/fonts/",
+        "docs/assets/js/",
+        "static/a/",
+    ];
+    const NAMES: [&str; 22] = [
+        "main.814c51b4.js",
+        "main.814c51b4.js.map",
+        "main.814C51B4.js",
+        "main.20240131.js",
+        "main.19991231.css",
+        "main.0a1b2c3d.css",
+        "814c51b4.js",
+        "a.b.c.814c51b4.js",
+        "rules-d7999ad41d5f82df0830342cbbd386de.pdf",
+        "rules-d7999ad41d5f82df0830342cbbd386d.pdf",
+        "rules-d7999ad41d5f82df0830342cbbd386de",
+        "guide.md.D-XzGMMc.lean.js",
+        "guide.md.D_vXi9p6.js",
+        "style.DIeN2YxI.css",
+        "chart.BWyCJ3JJ_1xmnGW.webp",
+        "photo.2x_1xmnG.webp",
+        "logo.original.png",
+        "hero.1280x720.png",
+        "report.2024-1-1.pdf",
+        "lamp.DarkMode.svg",
+        "größe.DarkMode.svg",
+        "plain.js",
+    ];
+    let paths: Vec<String> = FOLDERS
+        .iter()
+        .flat_map(|folder| NAMES.map(|name| format!("{folder}{name}")))
+        .collect();
+    let names: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let docroot = Docroot::new()
+        .with(&names)
+        .pooled("assets/js/old.814c51b4.js", b"old")
+        .pooled("assets/old.DIeN2YxI.css", b"old")
+        .pooled("_astro/old.DIeN2YxI.css", b"old")
+        .pooled("static/old.v1.js", b"old");
+    let own = [
+        PathGlob::new("static/**/*-?[0-9a-f]*.pdf").unwrap(),
+        PathGlob::new("static/*.v?.js").unwrap(),
+    ];
+    for (name, generator) in Generator::ALL {
+        for base in BASES {
+            let mut vhost = docroot.vhost(PageForm::Flat);
+            vhost.rules.base_path = base.into();
+            vhost.rules.classes = Classes::new("_assets").with(generator, &own);
+            let classes = vhost.rules.classes.clone();
+            let site = Served {
+                nginx: Nginx::start(&render(&vhost).unwrap()),
+                base,
+                form: PageForm::Flat,
+            };
+            let mut kept = 0;
+            for path in &names {
+                let answer = site.get(&format!("/{}", path.replace("ö", "%C3%B6").replace("ß", "%C3%9F")));
+                assert_eq!(answer.status, 200, "{name}: {path}");
+                let wanted = classes.classify(path).cache_control();
+                assert_eq!(answer.header("cache-control"), Some(wanted), "{name}: {path}");
+                kept += usize::from(wanted == IMMUTABLE);
+            }
+            assert!(kept > 0 && kept < names.len(), "{name}: {kept}");
+            for path in [
+                "assets/js/old.814c51b4.js",
+                "assets/old.DIeN2YxI.css",
+                "_astro/old.DIeN2YxI.css",
+                "static/old.v1.js",
+            ] {
+                let wanted = if classes.is_pooled(path.as_bytes()) { 200 } else { 404 };
+                assert_eq!(site.get(&format!("/{path}")).status, wanted, "{name}: {path}");
+            }
+        }
     }
 }
 
