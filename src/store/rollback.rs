@@ -114,16 +114,10 @@ pub async fn rollback(
         }
         // The pool has no files of a channel's release, which open tabs would request after the next swap.
         let document = open::document(session, &release).await?;
-        let channel = match document {
-            Some(document) => document.channel,
-            None => {
-                let mut links = channels::links(session).await?.into_iter();
-                links
-                    .find(|link| link.release == release)
-                    .map(|link| link.name.to_string())
-            }
-        };
-        if let Some(channel) = channel {
+        let mut links = channels::links(session).await?.into_iter();
+        let shown = links.find(|link| link.release == release);
+        let channel = document.and_then(|document| document.channel);
+        if let Some(channel) = channel.or(shown.map(|link| link.name.to_string())) {
             return Err(Error::OfChannel { release, channel });
         }
         take(&release).await?;
