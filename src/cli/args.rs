@@ -364,6 +364,10 @@ pub struct Promote {
     #[arg(value_name = "CHANNEL", value_parser = channel)]
     pub channel: ChannelName,
 
+    /// The release that the channel has to show, or the start of its id [default: any]
+    #[arg(long, value_name = "RELEASE")]
+    pub release: Option<String>,
+
     /// Promote it even if another release went live since it was published, which undoes that release
     #[arg(long)]
     pub force: bool,

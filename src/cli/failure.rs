@@ -275,6 +275,7 @@ fn store_codes(error: &store::Error) -> (u8, &'static str) {
         Error::AlreadyLive { .. } => (1, "already-live"),
         Error::OfChannel { .. } => (1, "of-channel"),
         Error::NoSuchChannel { .. } => (1, "no-such-channel"),
+        Error::ChannelMoved { .. } => (4, "channel-moved"),
         Error::LiveMoved { .. } => (4, "live-moved"),
         Error::NotWhole { .. } => (1, "not-whole"),
         Error::Unsigned { .. } => (1, "unsigned"),

@@ -131,6 +131,9 @@ fn of_operation(error: &store::Error, global: &Global) -> String {
         Error::OfChannel { channel, .. } => &format!("make it live with `{{promote {}}}`", printable(channel)),
         Error::NoSuchChannel { there, .. } if there.is_empty() => "publish to one first: `{publish --channel NAME}`",
         Error::NoSuchChannel { .. } => "`{channels}` lists the channels there are",
+        Error::ChannelMoved { channel, shows, .. } => {
+            &format!("look at what it shows now, and promote that: `{{promote {channel} --release {shows}}}`")
+        }
         Error::LiveMoved { channel, base, live } => {
             let lost = match (base, live) {
                 (Some(base), Some(live)) => format!("`{{diff {base} {live}}}` shows what would be lost; "),

@@ -122,6 +122,16 @@ pub enum Error {
         /// The channels of the store.
         there: Vec<ChannelName>,
     },
+    /// A channel shows another release than the one that is to be promoted.
+    #[error("channel {channel} shows {shows}, and not {wanted}")]
+    ChannelMoved {
+        /// The channel.
+        channel: ChannelName,
+        /// The release that it shows.
+        shows: ReleaseId,
+        /// The release that it should show, or the start of its ID.
+        wanted: String,
+    },
     /// Another release went live since a channel was published.
     #[error("{} went live since channel {channel} was published, so promoting it would undo that", live.as_ref().map_or("something", ReleaseId::as_str))]
     LiveMoved {

@@ -7,7 +7,7 @@
 use crate::model::channel::ChannelName;
 use crate::model::layout;
 use crate::model::manifest::Site;
-use crate::model::path::SitePath;
+use crate::model::path::{SitePath, printable};
 use crate::model::release::ReleaseDocument;
 use crate::site::check::known::{Findings, Reference};
 use crate::store::channels::{self, Channel};
@@ -80,6 +80,23 @@ impl Promotion {
             store_snapshot: Some(live),
             ..options
         }
+    }
+
+    /// Refuses if the channel shows another release than the one whose ID begins with `wanted`: it was published to again
+    /// since somebody looked at it.
+    ///
+    /// # Errors
+    /// [`Error::ChannelMoved`].
+    pub fn insist_on(&self, channel: &ChannelName, wanted: &str) -> Result<(), Error> {
+        let shows = &self.document.id;
+        if !wanted.is_empty() && shows.as_str().starts_with(wanted) {
+            return Ok(());
+        }
+        Err(Error::ChannelMoved {
+            channel: channel.clone(),
+            shows: shows.clone(),
+            wanted: printable(wanted),
+        })
     }
 
     /// Refuses if another release went live since the channel was published, because promoting would undo it.

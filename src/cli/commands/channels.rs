@@ -72,7 +72,8 @@ impl Run {
             url: url(workplace, name),
             ..json::Publish::counting(&published.changes, published.files)
         };
-        let promote = again(&self.global, &format!("promote {name}"));
+        let promote = format!("promote {name} --release {}", published.release);
+        let promote = again(&self.global, &promote);
         let hidden = why_hidden(workplace, name, &prepared).await?;
         let value = json::Publish {
             shown: hidden.as_ref().map(Option::is_none),

@@ -129,6 +129,9 @@ impl Run {
         let signers = signing.required().map_err(Error::from)?.cloned();
         let store_snapshot = open::inspect(session, []).await.map_err(Error::from)?;
         let promotion = promote::read(session, name, signers.as_ref()).await?;
+        if let Some(wanted) = &options.release {
+            promotion.insist_on(name, wanted)?;
+        }
         if !options.force {
             promotion.refuse_if_live_moved(name, &store_snapshot)?;
         }

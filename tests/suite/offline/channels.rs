@@ -234,7 +234,7 @@ fn a_preview_is_published_listed_promoted_and_removed() {
     for line in [
         "  changed  /guide",
         "preview: https://pr-12.preview.docs.example.com/",
-        "promote: syntax-publish promote pr-12",
+        "promote: syntax-publish promote pr-12 --release ",
     ] {
         assert!(
             published.stderr.contains(line) || published.stdout.contains(line),
@@ -262,7 +262,18 @@ fn a_preview_is_published_listed_promoted_and_removed() {
     assert!(of_channel.clone().count() >= 1);
     let back = project.run(&["rollback", "--to", again["release"].as_str().unwrap(), "--json"]);
     assert_eq!(back.expect_code(1).json()["error"]["code"], "of-channel");
-    let promoted = json(project.run(&["promote", "pr-12", "--json"]));
+    let first = published
+        .stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("promote: "))
+        .unwrap();
+    let first = first.split(' ').next_back().unwrap();
+    let moved = project
+        .run(&["promote", "pr-12", "--release", first, "--json"])
+        .expect_code(4);
+    assert_eq!(moved.json()["error"]["code"], "channel-moved");
+    let shown = again["release"].as_str().unwrap();
+    let promoted = json(project.run(&["promote", "pr-12", "--release", shown, "--json"]));
     assert_ne!(promoted["release"], again["release"]);
     let page = fs::read_to_string(docroot(&project).join("current/guide.html")).unwrap();
     assert!(page.contains("two"), "{page}");
