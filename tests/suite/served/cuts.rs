@@ -271,7 +271,7 @@ fn silence_everywhere(scenario: &Scenario, stride: usize) {
         chosen.len(),
     ));
     assert!(wrong.is_empty(), "{} are wrong: {}", wrong.len(), wrong.join("\n"));
-    assert!(happened * 10 > chosen.len() * 8, "silences that happen");
+    assert!(happened * 10 >= chosen.len() * 8, "silences that happen");
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn what_is_kept_is_intact_and_nothing_else_is_left() {
         }
         assert_eq!(
             world.ask(&["prune"]),
-            json!({"releases": 0, "trees": 0, "objects": 0, "bytes": 0})
+            json!({"channels": 0, "releases": 0, "trees": 0, "objects": 0, "bytes": 0})
         );
         world.edit(PAGE, "Two");
         world.publish();
