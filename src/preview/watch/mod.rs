@@ -394,8 +394,9 @@ impl Watching {
             Ok(Ended { status, took }) => {
                 let is_good = status.success();
                 self.listener.happened(WatchEvent::BuildEnded { status, took });
-                // The output of a failed build is ignored, and the previous site stays.
-                self.due = is_good.then(Instant::now);
+                // The output of a failed build is ignored, and the previous site stays. If there is none yet, the export
+                // that lies there was not looked at before this build ended.
+                self.due = (is_good || self.preview.site().is_none()).then(Instant::now);
                 (self.doubt.is_unsettled, self.doubt.is_built) = (false, is_good);
             }
             Err(error) => self.listener.happened(WatchEvent::BuildFailed { error }),
