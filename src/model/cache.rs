@@ -7,7 +7,7 @@
 //!
 //! A pattern is a folder and, if the folder also contains other files, the file name endings that count. In a folder
 //! that may also contain files of the site's own, as `assets/` of Docusaurus and `VitePress` does, the name must have the
-//! [`Hash`] of that bundler, too. In folders of Next.js the shape of a hash is not a rule: bundlers change what their
+//! [`enum@Hash`] of that bundler, too. In folders of Next.js the shape of a hash is not a rule: bundlers change what their
 //! hashes look like, but not where they put the files. When in doubt the class is [`CacheClass::Revalidate`], which
 //! costs a request. A wrong `Immutable` leaves a visitor with a stale file for a year.
 
