@@ -26,13 +26,11 @@ pub struct ChannelLink {
     pub since: Time,
 }
 
-impl ChannelLink {
-    /// Whether its last publish was longer ago than a channel stays.
-    #[must_use]
-    pub fn is_expired(&self, now: Time, expire: Duration) -> bool {
-        let expire = Time::try_from(expire.as_secs()).unwrap_or(Time::MAX);
-        now.saturating_sub(self.since) > expire
-    }
+/// Whether a channel's last publish was longer ago than a channel stays.
+#[must_use]
+pub fn is_expired(since: Time, now: Time, expire: Duration) -> bool {
+    let expire = Time::try_from(expire.as_secs()).unwrap_or(Time::MAX);
+    now.saturating_sub(since) > expire
 }
 
 /// A channel, with what is known of its release.
@@ -85,18 +83,17 @@ pub async fn list(session: &Session) -> Result<Vec<Channel>, Error> {
     Ok(channels.map(|(link, document)| Channel { link, document }).collect())
 }
 
-/// Returns a channel.
+/// Returns the release that a channel shows.
 ///
 /// # Errors
-/// [`Error::NoSuchChannel`].
-pub async fn find(session: &Session, name: &ChannelName) -> Result<Channel, Error> {
-    let channels = list(session).await?;
-    let there = channels.iter().map(|channel| channel.link.name.clone()).collect();
-    let mut channels = channels.into_iter();
-    channels
-        .find(|channel| channel.link.name == *name)
-        .ok_or_else(|| Error::NoSuchChannel {
+/// [`Error::NoSuchChannel`], with the channels that there are.
+pub async fn shown(session: &Session, name: &ChannelName) -> Result<ReleaseId, Error> {
+    let links = links(session).await?;
+    match links.iter().find(|link| link.name == *name) {
+        Some(link) => Ok(link.release.clone()),
+        None => Err(Error::NoSuchChannel {
             wanted: name.clone(),
-            there,
-        })
+            there: links.into_iter().map(|link| link.name).collect(),
+        }),
+    }
 }

@@ -10,7 +10,7 @@ use crate::model::manifest::Site;
 use crate::model::path::{SitePath, printable};
 use crate::model::release::ReleaseDocument;
 use crate::site::check::known::{Findings, Reference};
-use crate::store::channels::{self, Channel};
+use crate::store::channels;
 use crate::store::open::{self, StoreSnapshot};
 use crate::store::plan::{self, HostFacts};
 use crate::store::publish::{self, Replaced};
@@ -35,24 +35,24 @@ pub struct Promotion {
 /// # Errors
 /// [`Error`]; [`Error::NoSuchChannel`] if there is no such channel.
 pub async fn read(session: &Session, name: &ChannelName, signers: Option<&AllowedSigners>) -> Result<Promotion, Error> {
-    let Channel { link, document } = channels::find(session, name).await?;
+    let release = channels::shown(session, name).await?;
     let document = match signers {
-        // The bytes that were signed, and not those that the host showed before.
-        Some(signers) => Some(signers.insist(session, &link.release).await?),
-        None => document,
+        // The bytes that were signed.
+        Some(signers) => Some(signers.insist(session, &release).await?),
+        None => open::document(session, &release).await?,
     };
-    let root = open::root(session, &link.release).await?;
+    let root = open::root(session, &release).await?;
     let is_shown = |document: &ReleaseDocument| {
-        document.id == link.release && document.channel.as_deref() == Some(name.as_str()) && Some(document.root) == root
+        document.id == release && document.channel.as_deref() == Some(name.as_str()) && Some(document.root) == root
     };
     let document = document.filter(is_shown).ok_or_else(|| {
-        let path = layout::release_document(&link.release);
+        let path = layout::release_document(&release);
         let detail = "it is missing, or is not about what the channel shows";
         StoreError::damaged(session.host_name(), path, detail)
     })?;
     let site = remote_source::site(session, document.root).await?;
     let mut facts = HostFacts {
-        current: Some(link.release),
+        current: Some(release),
         ..HostFacts::default()
     };
     let about_findings = plan::findings_questions(&facts);
@@ -83,7 +83,7 @@ impl Promotion {
     }
 
     /// Refuses if the channel shows another release than the one whose ID begins with `wanted`: it was published to again
-    /// since somebody looked at it.
+    /// after it was looked at.
     ///
     /// # Errors
     /// [`Error::ChannelMoved`].

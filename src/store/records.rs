@@ -4,13 +4,12 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use crate::host::{Op, Time};
+use crate::host::Time;
 use crate::model::layout;
 use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::store::Error;
-use crate::store::flight::Read;
 use crate::store::open;
-use crate::store::refusal::{done_or_gone, explain};
+use crate::store::refusal::explain;
 use crate::store::releases::list_folders;
 use crate::store::session::Session;
 
@@ -28,16 +27,16 @@ impl Records {
     pub(super) async fn read(session: &Session, most: usize) -> Result<Self, Error> {
         let found = list_folders(session, vec![layout::RELEASES.to_owned()]).await?;
         let mut paths = Vec::new();
-        let (mut ids, mut left_ids) = (Vec::new(), Vec::new());
-        for (path, _) in found {
+        let (mut ids, mut left) = (Vec::new(), HashMap::new());
+        for (path, attr) in found {
             let name = path.rsplit('/').next().unwrap_or_default();
             let document = name.strip_suffix(".json").and_then(|id| id.parse::<ReleaseId>().ok());
-            let left = name.strip_suffix(".left").and_then(|id| id.parse::<ReleaseId>().ok());
+            let former = name.strip_suffix(".left").and_then(|id| id.parse::<ReleaseId>().ok());
             ids.extend(document.clone());
-            left_ids.extend(left.clone());
+            left.extend(former.clone().map(|id| (id, attr.mtime)));
             let signature = name.strip_suffix(layout::SIGNATURE).and_then(|id| id.parse().ok());
             let findings = name.split_once(layout::FINDINGS).and_then(|(id, _)| id.parse().ok());
-            if let Some(id) = document.or(left).or(signature).or(findings) {
+            if let Some(id) = document.or(former).or(signature).or(findings) {
                 paths.push((path, id));
             }
         }
@@ -59,14 +58,6 @@ impl Records {
             let again = open::document(session, &id).await?;
             documents.extend(again.map(|document| (id, document)));
         }
-        let ask = left_ids.iter().map(|id| Op::Lstat(layout::release_left(id)));
-        let answers = session.flight(ask.collect()).await?;
-        done_or_gone(session, &answers).await?;
-        let left = left_ids
-            .into_iter()
-            .zip(&answers)
-            .filter_map(|(id, answer)| Some((id, answer.attr()?.mtime)))
-            .collect();
         Ok(Self { documents, left, paths })
     }
 

@@ -195,7 +195,7 @@ pub async fn resume(session: &Session, observer: &dyn Observer) -> Result<Option
 /// # Errors
 /// [`Error`]; [`Error::NoSuchChannel`] if there is none of this name.
 pub async fn remove_channel(session: &Session, name: &ChannelName, observer: &dyn Observer) -> Result<(), Error> {
-    channels::find(session, name).await?;
+    channels::shown(session, name).await?;
     let change = LockedChange::RemoveChannel { name: name.clone() };
     let known = open::inspect(session, []).await?.store_state;
     change_under_lock(session, &change, &known, Waiting::no_longer(observer)).await

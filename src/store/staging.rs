@@ -75,22 +75,16 @@ impl StagingDir {
         }
     }
 
-    /// Returns the staging directory of a run that leaves the live site as it is, so that others need not wait for it.
+    /// Sets whether runs that change the live site need not wait for this one, see [`Owner::yields`].
     #[must_use]
-    pub fn yielding(run: RunId) -> Self {
-        Self {
-            yields: true,
-            ..Self::new(run)
-        }
+    pub fn yielding(self, yields: bool) -> Self {
+        Self { yields, ..self }
     }
 
     /// Returns the staging directory of a run that takes the place of this one.
     #[must_use]
     pub fn renewed(&self, run: RunId) -> Self {
-        Self {
-            yields: self.yields,
-            ..Self::new(run)
-        }
+        Self::new(run).yielding(self.yields)
     }
 
     /// Returns the run's ID.

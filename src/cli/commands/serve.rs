@@ -19,7 +19,7 @@ impl Run {
     pub(super) async fn serve(&self, options: Serve) -> Result<u8, Failure> {
         let (workplace, session) = self.open("serve")?;
         let release = match &options.channel {
-            Some(channel) => channels::find(session, channel).await?.link.release,
+            Some(channel) => channels::shown(session, channel).await?,
             None => chosen(session, options.release.as_deref()).await?,
         };
         let missing = || Error::NoSuchRelease {

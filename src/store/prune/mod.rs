@@ -52,8 +52,9 @@ const ATTEMPTS: u32 = 4;
 /// What to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// How many releases of the live site to keep, newest first. Channels keep what they show. In addition, prune always keeps the live one, the one that it replaced,
-    /// and those that a rollback left within `skew`, because an `undo:` line may have named them.
+    /// How many releases of the live site to keep, newest first. Channels keep what they show. In addition, prune always
+    /// keeps the live one, the one that it replaced, and those that a rollback left within `skew`, because an `undo:` line
+    /// may have named them.
     pub keep: usize,
     /// How long immutable files of replaced releases stay in the pool.
     pub skew: Duration,
@@ -67,12 +68,7 @@ pub struct Options {
 
 impl Options {
     fn staging_dir(&self) -> StagingDir {
-        let run = crate::store::run_id::run_id();
-        if self.yields {
-            StagingDir::yielding(run)
-        } else {
-            StagingDir::new(run)
-        }
+        StagingDir::new(crate::store::run_id::run_id()).yielding(self.yields)
     }
 }
 
@@ -134,10 +130,19 @@ pub async fn is_due(session: &Session, options: &Options, files: u64) -> Result<
     if files > SMALL_SITE && !rested {
         return Ok(false);
     }
-    let channels = channels::links(session).await?;
+    // Both lists in one flight, because every publish waits for this.
+    let folders = [layout::RELEASES, layout::CHANNELS].map(str::to_owned);
+    let found = list_folders(session, folders.to_vec()).await?;
+    let symlinks = |folder: &'static str| {
+        let links = found.iter().filter(|(_, attr)| attr.kind == Kind::Symlink);
+        links.filter_map(move |(path, attr)| Some((path.strip_prefix(folder)?.strip_prefix('/')?, attr.mtime)))
+    };
+    let releases = symlinks(layout::RELEASES).filter(|(name, _)| name.parse::<ReleaseId>().is_ok());
+    let channels = symlinks(layout::CHANNELS).filter(|(name, _)| name.parse::<ChannelName>().is_ok());
+    let channels: Vec<Time> = channels.map(|(_, since)| since).collect();
     let now = store_state.changed.unwrap_or(0);
-    let expired = channels.iter().any(|channel| channel.is_expired(now, options.expire));
-    Ok(expired || open::releases(session).await?.len() > options.keep + channels.len())
+    let has_expired = |since: &Time| channels::is_expired(*since, now, options.expire);
+    Ok(channels.iter().any(has_expired) || releases.count() > options.keep + channels.len())
 }
 
 /// The run whose generation marks the store while prune decides what is dead.
@@ -208,7 +213,7 @@ async fn mark(session: &Session, options: &Options, now: Time) -> Result<Dead, E
     let (expired, channels): (Vec<_>, Vec<_>) = channels::links(session)
         .await?
         .into_iter()
-        .partition(|channel| channel.is_expired(now, options.expire));
+        .partition(|channel| channels::is_expired(channel.since, now, options.expire));
     let promised = records.promised(store_state.current.as_ref(), now, options.skew, &there);
     let newest = there.iter().filter(|id| !records.is_of_channel(id)).take(options.keep);
     let newest: HashSet<&ReleaseId> = newest.chain(channels.iter().map(|channel| &channel.release)).collect();

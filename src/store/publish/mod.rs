@@ -294,10 +294,7 @@ impl Publish<'_> {
             // Cached hints are used only in the first attempt.
             let hints = guess.take().unwrap_or_default();
             let mut attempt = Attempt {
-                staging_dir: match self.options.slot {
-                    Slot::Live => StagingDir::new(crate::store::run_id::run_id()),
-                    Slot::Channel(_) => StagingDir::yielding(crate::store::run_id::run_id()),
-                },
+                staging_dir: StagingDir::new(crate::store::run_id::run_id()).yielding(!self.options.slot.is_live()),
                 release: None,
                 swap_sent: false,
                 unnamed: false,
