@@ -110,16 +110,19 @@ pub fn published_to_channel(
     let (site, target) = (site(workplace), &workplace.target_name);
     let totals = grouped.totals().unwrap_or_else(|| "no changes".to_owned());
     let mut text = format!("published a preview of {site} to {target}, compared with what is live: {totals}\n");
-    if global.verbose {
-        text += &every_file(&published.changes.list, usize::MAX);
-    } else if published.previous.is_some() {
-        text += &items(grouped, LISTED, "  ");
-    }
-    text + &sent(published, took, global)
+    text += &changed_and_sent(published, grouped, took, global);
+    text
 }
 
-/// Formats what a publish sent.
-fn sent(published: &Published, took: Duration, global: &Global) -> String {
+/// Formats what a publish changed, unless it was the first, and what it sent.
+fn changed_and_sent(published: &Published, grouped: &Grouped, took: Duration, global: &Global) -> String {
+    let changed = if global.verbose {
+        every_file(&published.changes.list, usize::MAX)
+    } else if published.previous.is_some() {
+        items(grouped, LISTED, "  ")
+    } else {
+        String::new()
+    };
     let (size, objects) = (bytes(published.sent.bytes), count(published.sent.objects, "object"));
     let objects = if global.verbose {
         format!(" in {objects}")
@@ -127,7 +130,7 @@ fn sent(published: &Published, took: Duration, global: &Global) -> String {
         String::new()
     };
     let (release, took) = (&published.release, seconds(took));
-    format!("release: {release}, uploaded {size}{objects} in {took}\n")
+    format!("{changed}release: {release}, uploaded {size}{objects} in {took}\n")
 }
 
 /// Formats what a publish did, in a few lines.
@@ -154,12 +157,7 @@ pub fn published(
         None => "no changes".to_owned(),
     };
     let mut text = format!("published {site} to {target}: {totals}\n");
-    if global.verbose {
-        text += &every_file(&published.changes.list, usize::MAX);
-    } else if !first {
-        text += &items(grouped, LISTED, "  ");
-    }
-    text += &sent(published, took, global);
+    text += &changed_and_sent(published, grouped, took, global);
     let _ = writeln!(text, "live: {}", live(workplace));
     if matches!(workplace.target.kind, TargetKind::Local { .. }) {
         let _ = writeln!(text, "preview: {}", again(global, "watch --open"));

@@ -2,6 +2,8 @@
 //!
 //! A value of the library whose fields are printed as they are has no type here. Its docs say that `--json` prints it.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::Value;
 use syntax_publish::model::digest::Digest;
@@ -10,6 +12,7 @@ use syntax_publish::model::release::{ReleaseId, timestamp};
 use syntax_publish::site::check::Problem;
 use syntax_publish::site::check::budget::Spending;
 use syntax_publish::site::pipeline::Inspected;
+use syntax_publish::store::publish::Published;
 use syntax_publish::store::releases;
 use syntax_publish::store::signing::Signature;
 
@@ -113,6 +116,22 @@ pub struct RemovedChannel {
 }
 
 impl Publish {
+    /// Returns what a publish did. The fields about its delivery are not filled in yet.
+    pub fn of(published: &Published, round_trips: u64, took: Duration) -> Self {
+        Self {
+            release: Some(published.release.clone()),
+            previous: published.previous.clone(),
+            swapped: published.swapped,
+            objects_sent: published.sent.objects,
+            bytes_sent: published.sent.bytes,
+            encoded: published.sent.encoded,
+            round_trips,
+            seconds: took.as_secs_f64(),
+            problems: published.problems.clone(),
+            ..Self::counting(&published.changes, published.files)
+        }
+    }
+
     /// Returns the counts of some changes to a site of `files` files. The other fields are not filled in yet.
     pub fn counting(changes: &Changes, files: u64) -> Self {
         let (added, altered) = (changes.count(ChangeKind::Added), changes.count(ChangeKind::Changed));

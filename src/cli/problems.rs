@@ -47,12 +47,13 @@ pub fn inspected(found: &Inspected, is_whole: bool) -> String {
 /// Formats what the limits of the budget are compared with. Empty if there are none.
 fn budget(spent: &[Spending]) -> String {
     let rows = spent.iter().map(|spending| {
-        let path = spending
-            .path
-            .as_ref()
-            .map_or_else(|| "the site".to_owned(), ToString::to_string);
         let (bytes, limit) = (size(spending.bytes), size(spending.limit));
-        vec![spending.key.to_owned(), bytes, format!("of {limit}"), printable(&path)]
+        vec![
+            spending.key.to_owned(),
+            bytes,
+            format!("of {limit}"),
+            printable(spending.name()),
+        ]
     });
     let rows: Vec<Vec<String>> = rows.collect();
     if rows.is_empty() {

@@ -118,7 +118,7 @@ impl Run {
     pub(super) async fn planned(&self, what: &str, allow_removals: bool) -> Result<Planned, Failure> {
         let (workplace, session) = self.open(what)?;
         let mut compared = self.compare(workplace, session).await?;
-        let moved = moved_check(workplace, &compared.prepared);
+        let moved = moved_check(workplace, &compared.prepared.rules);
         let earlier = match moved.level {
             Level::Off => FormerReleases::default(),
             _ => compared.former_releases(workplace, session).await?,
@@ -377,10 +377,10 @@ impl Run {
 }
 
 /// Returns how to find addresses of the live release that would become 404s.
-pub(super) fn moved_check(workplace: &Workplace, prepared: &Prepared) -> MovedCheck {
+pub(super) fn moved_check(workplace: &Workplace, rules: &Rules) -> MovedCheck {
     MovedCheck {
         level: workplace.config.check.levels.of(moved::NAME),
-        rules: prepared.rules.clone(),
+        rules: rules.clone(),
     }
 }
 

@@ -1,7 +1,6 @@
 //! The commands about channels: `publish --channel`, `channels` and `channels remove`. They must not change what
 //! visitors of the live site see; `promote` is in `deliver.rs`, because it does.
 
-use syntax_publish::config::Level;
 use syntax_publish::live::visitor;
 use syntax_publish::model::channel::{ChannelName, Slot};
 use syntax_publish::model::path::{SitePath, printable};
@@ -31,19 +30,9 @@ impl Run {
         let (prepared, store_snapshot) = self.prepare_and_connect(workplace, session, Judge::AtOnce).await?;
         connect::make_room(workplace)?;
         let how = publish_options(workplace, &options, &prepared, store_snapshot)?;
-        // These are about what visitors of the live site lose or keep, so they stop the promotion instead.
-        let refusals = publish::Refusals {
-            max_removed: None,
-            immutable: match how.refusals.immutable {
-                Level::Error => Level::Warn,
-                level => level,
-            },
-            moved: None,
-            ..how.refusals
-        };
         let how = publish::Options {
             slot: Slot::Channel(name.clone()),
-            refusals,
+            refusals: how.refusals.of_preview(),
             purges: false,
             ..how
         };
@@ -56,29 +45,18 @@ impl Run {
         let is_file = |path: &str| SitePath::new(path).is_ok_and(|path| prepared.site.file(&path).is_some());
         let grouped = pages::grouped(&published.changes, &prepared.rules, &is_file);
         self.warn_of(&published.problems);
+        let round_trips = session.counts().round_trips();
+        let hidden = why_hidden(workplace, name, &prepared).await?;
         let value = json::Publish {
-            release: Some(published.release.clone()),
-            previous: published.previous.clone(),
-            swapped: published.swapped,
-            objects_sent: published.sent.objects,
-            bytes_sent: published.sent.bytes,
-            encoded: published.sent.encoded,
-            round_trips: session.counts().round_trips(),
-            seconds: took.as_secs_f64(),
             timings,
-            problems: published.problems.clone(),
             budget: prepared.spent.clone(),
             channel: Some(name.to_string()),
             url: url(workplace, name),
-            ..json::Publish::counting(&published.changes, published.files)
+            shown: hidden.as_ref().map(Option::is_none),
+            ..json::Publish::of(&published, round_trips, took)
         };
         let promote = format!("promote {name} --release {}", published.release);
         let promote = again(&self.global, &promote);
-        let hidden = why_hidden(workplace, name, &prepared).await?;
-        let value = json::Publish {
-            shown: hidden.as_ref().map(Option::is_none),
-            ..value
-        };
         if let Some(actions) = &self.actions {
             let told = SummaryInput {
                 value: &value,

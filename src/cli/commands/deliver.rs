@@ -20,8 +20,6 @@ use syntax_publish::model::tree::File;
 use syntax_publish::next::client::Client;
 use syntax_publish::rules::{PageForm, Rules};
 use syntax_publish::site::check::budget::Spending;
-use syntax_publish::site::check::moved;
-use syntax_publish::site::moved::MovedCheck;
 use syntax_publish::site::pipeline::{self, Prepared};
 use syntax_publish::site::source::Source;
 use syntax_publish::store::open::StoreSnapshot;
@@ -67,7 +65,7 @@ pub(super) fn publish_options(
     prepared: &Prepared,
     store_snapshot: StoreSnapshot,
 ) -> Result<publish::Options, Failure> {
-    let moved = moved_check(workplace, prepared);
+    let moved = moved_check(workplace, &prepared.rules);
     let mut refusals = publish::Refusals::new(&workplace.config, prepared.problems.clone(), moved)?;
     if options.allow_removals {
         refusals.max_removed = None;
@@ -137,11 +135,7 @@ impl Run {
         }
         let files = promotion.site.all_files().map(|(path, file)| (path, file.clone()));
         let rules = self.rules_of(workplace, &files.collect()).await?;
-        let moved = MovedCheck {
-            level: workplace.config.check.levels.of(moved::NAME),
-            rules: rules.clone(),
-        };
-        let mut refusals = publish::Refusals::new(&workplace.config, Vec::new(), moved)?;
+        let mut refusals = publish::Refusals::new(&workplace.config, Vec::new(), moved_check(workplace, &rules))?;
         if options.allow_removals {
             refusals.max_removed = None;
         }
@@ -195,21 +189,12 @@ impl Run {
         self.warn_of(&published.problems);
         let value = json::Publish {
             next: is_unserved.then(|| self.to_be_served()),
-            release: Some(published.release.clone()),
-            previous: published.previous.clone(),
-            swapped: published.swapped,
-            objects_sent: published.sent.objects,
-            bytes_sent: published.sent.bytes,
-            encoded: published.sent.encoded,
-            round_trips,
-            seconds: took.as_secs_f64(),
             timings,
             delivery: looks::seen(&report),
             vhost: report.vhost.as_ref().map(|fit| self.vhost_of(fit)),
-            problems: published.problems.clone(),
             budget: looking.budget,
             error: error.flatten(),
-            ..json::Publish::counting(&published.changes, published.files)
+            ..json::Publish::of(&published, round_trips, took)
         };
         let text = || {
             let timings = value.timings.as_deref().map_or_else(String::new, timings::shown);

@@ -35,6 +35,14 @@ pub struct Spending {
     pub excesses: Vec<Excess>,
 }
 
+impl Spending {
+    /// Returns the path of what has most, or what stands for the complete site.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.path.as_ref().map_or("the site", SitePath::as_str)
+    }
+}
+
 /// A page or a file that exceeds a limit, or the complete site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excess {

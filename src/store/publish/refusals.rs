@@ -80,6 +80,20 @@ impl Refusals {
         })
     }
 
+    /// The refusals of a preview. What visitors of the live site would lose, or have kept, stops its promotion instead.
+    #[must_use]
+    pub fn of_preview(self) -> Self {
+        Self {
+            max_removed: None,
+            moved: None,
+            immutable: match self.immutable {
+                Level::Error => Level::Warn,
+                level => level,
+            },
+            ..self
+        }
+    }
+
     /// What the checks found, with the findings that the live release has, too, marked.
     fn marked(&self, live: &Reference) -> Vec<Problem> {
         let mut problems = self.problems.clone();
