@@ -175,6 +175,7 @@ impl Bench {
             search: Some(&Searches::new(&levels, &forbidden)),
             cache: None,
             elsewhere: None,
+            redirects: None,
             generator: None,
         };
         let nothing = GlobSet::empty();

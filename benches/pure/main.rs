@@ -156,6 +156,7 @@ fn checks(criterion: &mut Criterion) {
         search: Some(&Searches::new(&levels, &forbidden)),
         cache: None,
         elsewhere: None,
+        redirects: None,
         generator: None,
     };
     let survey =

@@ -331,14 +331,14 @@ impl<'a> LocalSite<'a> {
         let items = Some(assets.len() as u64);
         let _running = Running::begin_measured(self.observer, Stage::Check, items, Some(bytes));
         let (moved, own) = settings::read(config, assets, source)?;
-        let moved_addresses = Redirects::new(moved.rules.clone());
-        let elsewhere = Elsewhere::new(&config.check.elsewhere, moved_addresses).map_err(SiteError::patterns)?;
+        let moved_addresses = Redirects::new(moved.rules);
         let options = survey::Options {
             origin: config.site.url.as_ref().map(WebUrl::as_str),
             base_path: config.next.base_path.as_deref(),
             search: Some(&Searches::new(&config.check.levels, &forbidden)),
             cache,
-            elsewhere: Some(&elsewhere),
+            elsewhere: Some(&Elsewhere::new(&config.check.elsewhere).map_err(SiteError::patterns)?),
+            redirects: Some(&moved_addresses),
             generator: config.site.generator,
         };
         let survey = survey::survey(assets, source, &options, self.observer)?;
@@ -353,7 +353,7 @@ impl<'a> LocalSite<'a> {
         let mut problems = check::check(material, &config.check.levels);
         let paths: Vec<&str> = published(assets).map(|asset| asset.path.as_str()).collect();
         let rules = Rules {
-            redirects: Redirects::new(moved.rules),
+            redirects: moved_addresses,
             headers: CustomHeaders::new(own.rules),
             ..rules(config, survey.client.clone(), paths.iter().copied())
         };

@@ -11,7 +11,6 @@ use crate::model::encoding::Coding;
 use crate::model::event::Silent;
 use crate::model::path::SitePath;
 use crate::model::severity::Severity;
-use crate::rules::Redirects;
 use crate::site::source::{Source, SourceError};
 use crate::site::survey;
 use crate::site::survey::Survey;
@@ -70,7 +69,8 @@ impl Export {
             base_path: None,
             search: Some(search),
             cache: None,
-            elsewhere: Some(&survey::Elsewhere::new(&["/blog/**".to_owned()], Redirects::default()).unwrap()),
+            elsewhere: Some(&survey::Elsewhere::new(&["/blog/**".to_owned()]).unwrap()),
+            redirects: None,
             generator: None,
         };
         let survey = survey::survey(&assets, &Files(files), &options, &Silent).unwrap();

@@ -73,6 +73,7 @@ fn site_of<T: AsRef<[u8]>>(files: &[(&str, T)], how: &How, observer: &dyn Observ
         search: None,
         cache: None,
         elsewhere: None,
+        redirects: None,
         generator: None,
     };
     let survey = survey::survey(&scan.assets, &*export, &looked, &Silent).unwrap();

@@ -112,7 +112,7 @@ fn resolve_own(address: &str, url: &str, context: &Context<'_>) -> Result<Option
                 right: context.resolver.page_address(context.paths.path(index)),
             }),
             Lookup::Nothing => Err(UrlFault::Missing),
-            Lookup::Encoding => Ok(None),
+            Lookup::Answered => Ok(None),
         },
         Target::Outside => match context.beside.resolve(address, url) {
             Target::Site(meant) => match context.paths.look_up(&meant.path) {

@@ -180,7 +180,7 @@ impl Cache {
             holds.push(match (found, answer) {
                 (Some(Lookup::File(found)), Lookup::File(at))
                 | (Some(Lookup::Otherwise(found)), Lookup::Otherwise(at)) => place(*at) == Some(found),
-                (Some(Lookup::Nothing), Lookup::Nothing) | (Some(Lookup::Encoding), Lookup::Encoding) => true,
+                (Some(Lookup::Nothing), Lookup::Nothing) | (Some(Lookup::Answered), Lookup::Answered) => true,
                 _ => false,
             });
             answers.push(found.unwrap_or(Lookup::Nothing));

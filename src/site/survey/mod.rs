@@ -31,7 +31,7 @@ use self::cache::{Learned, Recall};
 pub use self::crawl::Crawl;
 pub use self::head::{Alternate, Head, ShownPicture};
 pub use self::paths::Paths;
-use self::paths::{AskedPaths, Lookup};
+use self::paths::{AskedPaths, Lookup, MovedAddresses};
 use crate::config::compile_globs;
 use crate::model::asset::Asset;
 use crate::model::digest::{Digest, Hasher};
@@ -40,7 +40,7 @@ use crate::model::generator::Generator;
 use crate::next::build_id::{self, Mention};
 use crate::next::client::{self, Client, Leads};
 use crate::next::page::{self as next_page, Router};
-use crate::next::url::{Resolver, encoded};
+use crate::next::url::Resolver;
 use crate::next::{Position, Unclear, data};
 use crate::rules::Redirects;
 use crate::site::source::{Source, SourceError};
@@ -246,27 +246,28 @@ pub struct Options<'a> {
     pub cache: Option<&'a Cache>,
     /// Addresses of the host that something else serves. If `None`, there are none.
     pub elsewhere: Option<&'a Elsewhere>,
+    /// The redirects of the site. If `None`, there are none.
+    pub redirects: Option<&'a Redirects>,
     /// The generator. If `None`, it is detected.
     pub generator: Option<Generator>,
 }
 
-/// Addresses of the host that something else serves, or that redirect, so that no file of the site is missing there.
+/// Addresses of the host that something else serves, so that no file of the site is missing there.
 pub struct Elsewhere {
     globs: GlobSet,
     patterns: Vec<String>,
-    moved: Redirects,
 }
 
 /// Every site that is served through Cloudflare has this.
 const BUILT_IN: &str = "/cdn-cgi/**";
 
 impl Elsewhere {
-    /// Collects the addresses that match the globs, those that are built in, and those that redirect. The globs are
-    /// matched against the paths of URLs; `/blog/**` includes `/blog`.
+    /// Collects the addresses that match the globs, and those that are built in. The globs are matched against the
+    /// paths of URLs; `/blog/**` includes `/blog`.
     ///
     /// # Errors
     /// The error of a glob that is not valid.
-    pub fn new(globs: &[String], moved: Redirects) -> Result<Self, globset::Error> {
+    pub fn new(globs: &[String]) -> Result<Self, globset::Error> {
         let mut patterns = vec![BUILT_IN.to_owned()];
         patterns.extend_from_slice(globs);
         let folders = patterns.iter().filter_map(|glob| glob.strip_suffix("/**"));
@@ -276,13 +277,12 @@ impl Elsewhere {
         Ok(Self {
             globs: compile_globs(&patterns)?,
             patterns,
-            moved,
         })
     }
 
     /// Whether a path, given without its leading slash, is one of these addresses.
     fn is_match(&self, path: &str) -> bool {
-        self.globs.is_match(path) || self.moved.is_moved(&format!("/{}", encoded(path)))
+        self.globs.is_match(path)
     }
 }
 
@@ -296,9 +296,13 @@ pub fn survey(
     options: &Options<'_>,
     observer: &dyn Observer,
 ) -> Result<Survey, SourceError> {
-    let paths = Paths::new(assets);
     let client = find_client(assets, source)?;
     let base_path = options.base_path.unwrap_or(&client.base_path).to_owned();
+    let moved = options.redirects.map(|redirects| MovedAddresses {
+        redirects,
+        base_path: &base_path,
+    });
+    let paths = Paths::new(assets).with_moved(moved);
     let asset_prefix = client.asset_prefix(&base_path).to_owned();
     let resolver = Resolver::new(options.origin, &base_path).with_asset_prefix(&asset_prefix);
     let all = assets.iter().map(|asset| asset.path.as_str());
@@ -346,6 +350,7 @@ pub fn survey(
         let (asset, kind) = (&assets[index], kinds[index]);
         learned[index] = reading.of_twin(ExportFile { index, asset, kind }, learned[twin].clone());
     }
+    let learned = recall.map(|recall| recall.finish(learned, &paths));
     Ok(Survey {
         generator,
         client,
@@ -354,7 +359,7 @@ pub fn survey(
         build_id,
         kinds,
         facts,
-        learned: recall.map(|recall| recall.finish(learned, &paths)),
+        learned,
         remembered,
     })
 }
@@ -363,9 +368,7 @@ pub fn survey(
 fn settings(options: &Options<'_>, base_path: &str, asset_prefix: &str) -> Digest {
     let mut hasher = Hasher::new();
     let search = options.search.map(TextSearch::name);
-    let elsewhere = options
-        .elsewhere
-        .map(|elsewhere| format!("{:?} {:?}", elsewhere.patterns, elsewhere.moved));
+    let elsewhere = options.elsewhere.map(|elsewhere| format!("{:?}", elsewhere.patterns));
     let parts = [
         env!("CARGO_PKG_VERSION"),
         &cache::VERSION.to_string(),

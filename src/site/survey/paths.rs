@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::asset::Asset;
 use crate::model::encoding::Coding;
-use crate::next::url::decoded;
+use crate::next::url::{decoded, encoded};
+use crate::rules::Redirects;
 
 /// The paths of an export, for lookups.
 pub struct Paths<'a> {
@@ -17,6 +18,23 @@ pub struct Paths<'a> {
     /// have no such link.
     folded: OnceLock<HashMap<String, usize>>,
     assets: &'a [Asset],
+    moved: Option<MovedAddresses<'a>>,
+}
+
+/// The addresses of a site that redirect.
+#[derive(Debug, Clone, Copy)]
+pub struct MovedAddresses<'a> {
+    /// The rules.
+    pub redirects: &'a Redirects,
+    /// The base path of the site, which the addresses of the rules begin with.
+    pub base_path: &'a str,
+}
+
+impl MovedAddresses<'_> {
+    fn has(&self, path: &str) -> bool {
+        self.redirects
+            .is_moved(&format!("{}/{}", self.base_path, encoded(path)))
+    }
 }
 
 /// Where a path leads.
@@ -29,8 +47,9 @@ pub enum Lookup {
     Otherwise(usize),
     /// To nothing.
     Nothing,
-    /// To an encoding that the export contains, which is also served under its own name.
-    Encoding,
+    /// To no file, but something is answered: an encoding that the export contains, which is also served under its own
+    /// name, or a redirect.
+    Answered,
 }
 
 impl<'a> Paths<'a> {
@@ -42,7 +61,14 @@ impl<'a> Paths<'a> {
             files: paths.map(|(index, asset)| (asset.path.as_str(), index)).collect(),
             folded: OnceLock::new(),
             assets,
+            moved: None,
         }
+    }
+
+    /// Adds the addresses that redirect.
+    #[must_use]
+    pub fn with_moved(self, moved: Option<MovedAddresses<'a>>) -> Self {
+        Self { moved, ..self }
     }
 
     /// Returns the file with exactly this path.
@@ -65,7 +91,10 @@ impl<'a> Paths<'a> {
             return Lookup::File(index);
         }
         if self.is_encoding(path) {
-            return Lookup::Encoding;
+            return Lookup::Answered;
+        }
+        if self.moved.is_some_and(|moved| moved.has(path)) {
+            return Lookup::Answered;
         }
         let folded = folded(path.trim_end_matches('/'));
         let otherwise = std::iter::once(folded.clone())

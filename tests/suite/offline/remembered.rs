@@ -163,6 +163,7 @@ fn look(export: &Path, cache: Option<&Path>, forbid: &[&str]) -> Looked {
         search: Some(&Searches::new(&Levels::default(), &forbidden)),
         cache: cache.as_ref(),
         elsewhere: None,
+        redirects: None,
         generator: None,
     };
     let survey = survey::survey(&scan.assets, &Export::new(export), &options, &Silent).unwrap();
