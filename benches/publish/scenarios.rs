@@ -177,6 +177,7 @@ impl Bench {
             elsewhere: None,
             redirects: None,
             generator: None,
+            for_policy: false,
         };
         let nothing = GlobSet::empty();
         let mut scanned = Row::new("scan, no digest cache");
@@ -198,6 +199,7 @@ impl Bench {
             let (second, survey) = timed(|| {
                 survey::survey(&found.assets, &source, &options, &Silent).expect("an export that can be read")
             });
+            let csp = syntax_publish::config::Csp::default();
             let material = Material {
                 assets: &found.assets,
                 survey: &survey,
@@ -205,6 +207,7 @@ impl Bench {
                 copies: "_assets",
                 host: None,
                 is_named: false,
+                csp: &csp,
             };
             let (third, problems) = timed(|| check::check(material, &levels));
             assert_eq!(problems, [], "the synthetic site is in order");

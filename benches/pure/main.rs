@@ -158,9 +158,11 @@ fn checks(criterion: &mut Criterion) {
         elsewhere: None,
         redirects: None,
         generator: None,
+        for_policy: false,
     };
     let survey =
         survey::survey(&found.assets, &Export::new(&export), &options, &Silent).expect("an export that can be read");
+    let csp = syntax_publish::config::Csp::default();
     criterion.bench_function("check of fixtures/export, surveyed", |bencher| {
         bencher.iter(|| {
             let material = Material {
@@ -170,6 +172,7 @@ fn checks(criterion: &mut Criterion) {
                 copies: "_assets",
                 host: None,
                 is_named: false,
+                csp: &csp,
             };
             check::check(material, &levels)
         });

@@ -20,12 +20,13 @@ pub enum Level {
 }
 
 /// Every check that has a level: its key and its default level.
-pub const CHECKS: [(&str, Level); 28] = [
+pub const CHECKS: [(&str, Level); 29] = [
     ("anchors", Level::Warn),
     ("builds", Level::Error),
     ("canonical", Level::Warn),
     ("case", Level::Error),
     ("clash", Level::Error),
+    ("csp", Level::Error),
     ("depth", Level::Error),
     ("empty", Level::Error),
     ("encodings", Level::Error),

@@ -14,6 +14,7 @@
 mod budget;
 mod channels;
 mod check;
+mod csp;
 mod feature;
 mod headers;
 mod host_key;
@@ -39,6 +40,7 @@ use toml::de::DeTable;
 pub use budget::Budget;
 pub use channels::Channels;
 pub use check::{CHECKS, Check, KnownFindings, Level, Levels};
+pub use csp::{Csp, CspMode};
 pub use feature::{
     Assets, Cloudflare, Encode, Fingerprint, Next, Nginx, Notify, Origin, PurgeHook, Scope, Sign, Verify, Watch,
 };
@@ -60,7 +62,7 @@ use section::{FromSection, Refusal, Section, expect, one_of, owned_if, quoted, s
 use values::{globs, is_name, local_path, percent};
 
 /// Tables, and keys as `table.key`, that this version knows but does not act on. To enable a feature, remove its entry.
-pub const NOT_YET: &[&str] = &["csp", "dictionary", "indexnow", "sitemap", "check.encodings"];
+pub const NOT_YET: &[&str] = &["dictionary", "indexnow", "sitemap", "check.encodings"];
 
 /// A parsed site manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +92,8 @@ pub struct SiteConfig {
     pub check: Check,
     /// `[budget]`.
     pub budget: Budget,
+    /// `[csp]`.
+    pub csp: Csp,
     /// `[verify]`.
     pub verify: Verify,
     /// `[cloudflare]`.
@@ -255,6 +259,7 @@ fn read(document: &DeTable<'_>, report: &ProblemList<'_>) -> SiteConfig {
         encode: top.read_table("encode"),
         check: top.read_table("check"),
         budget: top.read_table("budget"),
+        csp: top.read_table("csp"),
         verify: top.read_table("verify"),
         cloudflare: top.read_table("cloudflare"),
         purge: top.read_table("purge"),
@@ -268,7 +273,7 @@ fn read(document: &DeTable<'_>, report: &ProblemList<'_>) -> SiteConfig {
         redirects: top.rules("redirects", redirects::rule),
         headers: top.rules("headers", headers::rule),
     };
-    for table in ["csp", "dictionary", "indexnow", "sitemap"] {
+    for table in ["dictionary", "indexnow", "sitemap"] {
         top.open(table);
     }
     if !names.contains(&config.publish.target) {

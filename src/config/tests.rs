@@ -739,7 +739,7 @@ anything = [\"goes\"]
 "), @r#"
         line 1: [dictionary] is not supported by this version yet: ignored
         line 6: "encodings" in [check] is not supported by this version yet: ignored
-        line 8: [csp] is not supported by this version yet: ignored
+        line 8: [indexnow] is not supported by this version yet: ignored
         line 11: [sitemap] is not supported by this version yet: ignored
         "#);
 }

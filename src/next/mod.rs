@@ -17,6 +17,7 @@ pub mod document;
 pub mod edit;
 pub mod flight;
 pub mod html;
+pub mod inline_scripts;
 mod json;
 pub mod page;
 pub mod policy;

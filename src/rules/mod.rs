@@ -11,6 +11,7 @@ mod accept;
 pub mod address;
 pub mod base;
 pub mod conditions;
+pub mod csp;
 pub mod custom_headers;
 pub mod file_address;
 pub mod fingerprint;

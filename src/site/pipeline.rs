@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use globset::GlobSet;
 
-use crate::config::{self, Forbidden, KnownFindings, SiteConfig, WebUrl};
+use crate::config::{self, CspMode, Forbidden, KnownFindings, Level, SiteConfig, WebUrl};
 use crate::model::asset::Asset;
 use crate::model::cache::Classes;
 use crate::model::encoding::{Coding, Encodings, Recipe};
@@ -340,6 +340,7 @@ impl<'a> LocalSite<'a> {
             elsewhere: Some(&Elsewhere::new(&config.check.elsewhere).map_err(SiteError::patterns)?),
             redirects: Some(&moved_addresses),
             generator: config.site.generator,
+            for_policy: config.csp.mode != CspMode::Off,
         };
         let survey = survey::survey(assets, source, &options, self.observer)?;
         let material = Material {
@@ -349,8 +350,13 @@ impl<'a> LocalSite<'a> {
             copies: &config.fingerprint.prefix,
             host: config.site.url.as_ref().map(WebUrl::host),
             is_named: config.site.generator.is_some(),
+            csp: &config.csp,
         };
-        let mut problems = check::check(material, &config.check.levels);
+        let mut levels = config.check.levels.clone();
+        if config.csp.mode == CspMode::ReportOnly && levels.of(check::CSP) == Level::Error {
+            levels = levels.with(check::CSP, Level::Warn);
+        }
+        let mut problems = check::check(material, &levels);
         let paths: Vec<&str> = published(assets).map(|asset| asset.path.as_str()).collect();
         let rules = Rules {
             redirects: moved_addresses,
@@ -436,6 +442,7 @@ impl<'a> LocalSite<'a> {
             exclude: &globs(&exclude)?,
             classes,
             origin: config.site.url.as_ref().map(WebUrl::as_str),
+            csp: (config.csp.mode == CspMode::Enforce).then_some(&config.csp),
         };
         Ok(fingerprint::fingerprint(
             assets,

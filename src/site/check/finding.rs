@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use globset::GlobSet;
 use serde::ser::{SerializeStruct as _, Serializer};
 
-use crate::config::Level;
+use crate::config::{Csp, Level};
 use crate::model::asset::Asset;
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
@@ -77,6 +77,8 @@ pub struct Material<'a> {
     pub host: Option<&'a str>,
     /// Whether the site manifest names the generator.
     pub is_named: bool,
+    /// The content security policy.
+    pub csp: &'a Csp,
 }
 
 /// One file and the facts about it.

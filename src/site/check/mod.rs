@@ -13,6 +13,7 @@ mod builds;
 mod canonical;
 mod case;
 mod clash;
+mod csp;
 mod depth;
 mod empty;
 mod finding;
@@ -47,6 +48,7 @@ pub mod well_known;
 
 use rayon::prelude::*;
 
+pub use self::csp::NAME as CSP;
 use self::finding::RawFinding;
 pub(crate) use self::finding::is_reached_by_links;
 pub use self::finding::{Known, Material, Problem};
@@ -63,6 +65,7 @@ const CHECKS: &[(&str, Find)] = &[
     ("canonical", canonical::find),
     ("case", case::find),
     ("clash", clash::find),
+    (csp::NAME, csp::find),
     ("depth", depth::find),
     (empty::NAME, empty::find),
     ("forbid", forbid::find),

@@ -35,6 +35,7 @@ pub(super) struct Export {
     pub assets: Vec<Asset>,
     pub survey: Survey,
     pub allowed: GlobSet,
+    pub csp: crate::config::Csp,
 }
 
 impl Export {
@@ -44,6 +45,13 @@ impl Export {
             files,
             &Searches::new(&Levels::default(), &crate::config::Forbidden::default()),
         )
+    }
+
+    /// Creates an export of these paths and texts, with a site manifest whose `[csp]` counts.
+    pub fn with_policy<B: AsRef<[u8]>>(files: &[(&str, B)], manifest: &str) -> Self {
+        let mut export = Self::new(files);
+        export.csp = crate::config::parse(manifest).unwrap().config.csp;
+        export
     }
 
     /// Creates an export of these paths and texts, with another search.
@@ -72,12 +80,14 @@ impl Export {
             elsewhere: Some(&survey::Elsewhere::new(&["/blog/**".to_owned()]).unwrap()),
             redirects: None,
             generator: None,
+            for_policy: true,
         };
         let survey = survey::survey(&assets, &Files(files), &options, &Silent).unwrap();
         Self {
             assets,
             survey,
             allowed: GlobSet::empty(),
+            csp: crate::config::Csp::default(),
         }
     }
 
@@ -101,6 +111,7 @@ impl Export {
             copies: "_assets",
             host: Some("docs.example.com"),
             is_named: false,
+            csp: &self.csp,
         }
     }
 

@@ -20,8 +20,9 @@ use globset::GlobSet;
 use rayon::prelude::*;
 
 pub use self::names::NEVER;
-use self::rewrite::{Language, RewritePlan, Rewriter};
+use self::rewrite::{Language, PagePolicy, RewritePlan, Rewriter};
 use self::rewriting_source::{ByteOrigin, RewritingSource};
+use crate::config::Csp;
 use crate::model::asset::{Asset, GivenEncodings};
 use crate::model::cache::Classes;
 use crate::model::digest::Digest;
@@ -46,6 +47,8 @@ pub struct Options<'a> {
     pub classes: &'a Classes,
     /// The address of the site.
     pub origin: Option<&'a str>,
+    /// The content security policy that pages state; `None` if they state none.
+    pub csp: Option<&'a Csp>,
 }
 
 /// The files of the site.
@@ -82,7 +85,16 @@ pub fn fingerprint(
     } else {
         None
     };
-    let mut rewriter = Rewriter::new(resolver, renaming);
+    let policy = options.csp.map(|csp| PagePolicy {
+        policy: csp.policy.clone(),
+        shared: survey
+            .shared_scripts()
+            .unwrap_or_default()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+    });
+    let mut rewriter = Rewriter::new(resolver, renaming).with_policy(policy);
     surveyed.set_proofs(&mut rewriter)?;
     let copies = names::name(assets, survey, options, &mut rewriter);
     observer.notice(Event::StageMeasured {
@@ -95,7 +107,7 @@ pub fn fingerprint(
     let changed: Result<Vec<Option<RewriteOutcome>>, SourceError> = (0..assets.len())
         .into_par_iter()
         .map(|index| {
-            let digested = surveyed.outcome(index, &rewriter);
+            let digested = surveyed.outcome(index, &rewriter, options.csp);
             observer.notice(Event::Progressed {
                 stage: Stage::Fingerprint,
                 items: 1,
@@ -228,6 +240,7 @@ fn unread(asset: &Asset) -> RewritePlan {
         language: Language::Unread,
         base: asset.path.clone(),
         allowed: Arc::default(),
+        has_policy: false,
     }
 }
 
@@ -309,7 +322,12 @@ impl SurveyedExport<'_> {
     }
 
     /// Returns the result for a file; `None` if it stays as it is.
-    fn outcome(self, index: usize, rewriter: &Rewriter) -> Result<Option<RewriteOutcome>, SourceError> {
+    fn outcome(
+        self,
+        index: usize,
+        rewriter: &Rewriter,
+        csp: Option<&Csp>,
+    ) -> Result<Option<RewriteOutcome>, SourceError> {
         let Self { assets, survey, .. } = self;
         let (Some(asset), Some(kind), Some(facts)) =
             (assets.get(index), survey.kinds.get(index), survey.facts.get(index))
@@ -322,6 +340,7 @@ impl SurveyedExport<'_> {
                 language,
                 base: assets.get(page)?.path.clone(),
                 allowed: rewriter.allowed(&survey.facts.get(page)?.used),
+                has_policy: false,
             })
         };
         let is_read = facts.unclear.is_none() && facts.not_utf8.is_none();
@@ -333,8 +352,11 @@ impl SurveyedExport<'_> {
         .unwrap_or_else(|| unread(asset));
         let has_id = facts.mention != Mention::None;
         let may_have_proofs = !rewriter.proofs().is_empty() && kind.is_of_browsers() && asset.size <= MAX_TEXT;
+        let has_policy = *kind == FileKind::Page
+            && asset.size <= MAX_TEXT
+            && csp.is_some_and(|csp| !csp.is_excluded(asset.path.as_str()));
         if change.allowed.is_empty() {
-            if !(may_have_proofs || has_id && rewriter.renaming().is_some()) {
+            if !(has_policy || may_have_proofs || has_id && rewriter.renaming().is_some()) {
                 return Ok(None);
             }
             change = unread(asset);
@@ -343,6 +365,7 @@ impl SurveyedExport<'_> {
                 change.language = Language::Page;
             }
         }
+        change.has_policy = has_policy;
         let key = rewriter.key(&change);
         let learned = survey.learned.as_ref();
         if let Some(rewritten) = learned.and_then(|learned| learned.rewritten(index, &key)) {

@@ -3,16 +3,18 @@
 //! A rewrite makes four changes, in this order: the new build ID, the random keys that Next.js 15.0 to 15.3 writes in
 //! each page, the hashes of scripts that changed with the ID, and the fingerprints of pictures and similar files. The
 //! first three replace bytes with the same number of bytes, whatever the format; only the last parses the file. After
-//! these changes, a page's own content security policy is updated to allow the changed scripts.
+//! these changes, a page's own content security policy is updated to allow the changed scripts. Last, a page gets the
+//! policy of the site, if it has one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::digest::{Digest, Hasher};
 use crate::model::path::SitePath;
 use crate::next::build_id::{Renaming, overwrite};
 use crate::next::url::{Resolver, Target};
-use crate::next::{Reference, TextVisitor, page, policy, render_key};
+use crate::next::{Reference, TextVisitor, inline_scripts, page, policy, render_key};
+use crate::rules::csp::Policy;
 use crate::rules::fingerprint;
 
 /// How a file is parsed.
@@ -35,6 +37,34 @@ pub struct RewritePlan {
     pub base: SitePath,
     /// The files whose fingerprints the file may contain, as indices among the assets, sorted.
     pub allowed: Arc<[usize]>,
+    /// Whether the file gets the policy of the site.
+    pub has_policy: bool,
+}
+
+/// The content security policy that pages state.
+pub struct PagePolicy {
+    /// The policy.
+    pub policy: Policy,
+    /// The hashes of scripts that the client makes on any page.
+    pub shared: Vec<String>,
+}
+
+impl PagePolicy {
+    /// Puts the policy of a page into its head, before anything that it decides about. `None` if the text is only a
+    /// part of a page.
+    ///
+    /// Browsers look for the encoding of a page in its first 1,024 bytes, so it is stated before the policy, which may
+    /// be longer.
+    fn stated(&self, page: &str) -> Option<String> {
+        let read = inline_scripts::read(page);
+        let (before, after) = page.split_at_checked(read.head?)?;
+        let own: Vec<String> = read.texts.iter().map(|text| inline_scripts::hash(text)).collect();
+        let all: BTreeSet<&str> = own.iter().chain(&self.shared).map(String::as_str).collect();
+        let policy = self.policy.of_page(all.into_iter());
+        Some(format!(
+            "{before}<meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">{after}"
+        ))
+    }
 }
 
 /// The data that all rewrites share.
@@ -47,6 +77,7 @@ pub struct Rewriter {
     copies: HashMap<String, (usize, String)>,
     /// The paths of those files, by index.
     copied: HashMap<usize, String>,
+    policy: Option<PagePolicy>,
 }
 
 impl Rewriter {
@@ -58,7 +89,14 @@ impl Rewriter {
             proofs: Vec::new(),
             copies: HashMap::new(),
             copied: HashMap::new(),
+            policy: None,
         }
+    }
+
+    /// Sets the policy that pages state.
+    #[must_use]
+    pub fn with_policy(self, policy: Option<PagePolicy>) -> Self {
+        Self { policy, ..self }
     }
 
     /// Returns the change of the build ID.
@@ -114,6 +152,9 @@ impl Rewriter {
             add(path);
             add(self.copies.get(path).map_or("", |(_, fingerprint)| fingerprint));
         }
+        if let Some(policy) = self.policy.as_ref().filter(|_| change.has_policy) {
+            add(&policy.policy.of_page(policy.shared.iter().map(String::as_str)));
+        }
         hasher.finish()
     }
 
@@ -143,14 +184,20 @@ impl Rewriter {
         {
             new = Some(proved.into_bytes());
         }
-        let mut new = new?;
         if change.language == Language::Page
-            && let (Ok(before), Ok(after)) = (std::str::from_utf8(bytes), std::str::from_utf8(&new))
+            && let Some(changed) = &new
+            && let (Ok(before), Ok(after)) = (std::str::from_utf8(bytes), std::str::from_utf8(changed))
             && let Some(allowed) = policy::renewed(before, after)
         {
-            new = allowed.into_bytes();
+            new = Some(allowed.into_bytes());
         }
-        Some(new)
+        if let Some(policy) = self.policy.as_ref().filter(|_| change.has_policy)
+            && let Ok(page) = std::str::from_utf8(new.as_deref().unwrap_or(bytes))
+            && let Some(stated) = policy.stated(page)
+        {
+            new = Some(stated.into_bytes());
+        }
+        new
     }
 
     /// Returns the text with fingerprints; `None` if none are added, or if it can't be parsed exactly.

@@ -14,6 +14,7 @@ struct How {
     include: Option<GlobSet>,
     exclude: GlobSet,
     prefix: &'static str,
+    csp: Option<Csp>,
 }
 
 impl Default for How {
@@ -23,6 +24,7 @@ impl Default for How {
             include: None,
             exclude: GlobSet::empty(),
             prefix: "_assets",
+            csp: None,
         }
     }
 }
@@ -75,6 +77,7 @@ fn site_of<T: AsRef<[u8]>>(files: &[(&str, T)], how: &How, observer: &dyn Observ
         elsewhere: None,
         redirects: None,
         generator: None,
+        for_policy: how.csp.is_some(),
     };
     let survey = survey::survey(&scan.assets, &*export, &looked, &Silent).unwrap();
     let options = Options {
@@ -83,6 +86,7 @@ fn site_of<T: AsRef<[u8]>>(files: &[(&str, T)], how: &How, observer: &dyn Observ
         exclude: &how.exclude,
         classes: &Classes::new(how.prefix),
         origin: looked.origin,
+        csp: how.csp.as_ref(),
     };
     let site = fingerprint(&scan.assets, &survey, export, &options, observer).unwrap();
     (site, folder)
@@ -656,4 +660,72 @@ fn what_a_page_with_a_component_of_astro_names_is_left_alone_everywhere() {
     let expected = plain.replace("/a.png", &format!("/a.png?v={}", hash("a")));
     assert_eq!(site["index.html"], expected);
     assert_eq!((&*site["shown.html"], &*site["given.html"]), (shown, given));
+}
+
+/// Options with a policy that pages state.
+fn with_policy(csp: &str) -> How {
+    let csp = crate::config::parse(csp).unwrap().config.csp;
+    How {
+        csp: Some(csp),
+        ..How::default()
+    }
+}
+
+#[test]
+fn a_page_states_the_policy_first_and_keeps_all_else() {
+    let page = "<!DOCTYPE html><html lang=\"en\"><head><meta charSet=\"utf-8\"/><title>a</title></head><body>\
+                <script>one()</script><script type=\"application/json\">{}</script></body></html>";
+    let part = "<p>a part</p><script>two()</script>";
+    let files = [
+        ("index.html", page),
+        ("part.html", part),
+        ("kept.html", page),
+        ("s.css", "a{}"),
+    ];
+    let site = finish(&files, &with_policy("[csp]\nexclude = [\"kept.html\"]"));
+    let (before, after) = page.split_at(page.find("<meta").unwrap());
+    let new = site["index.html"]
+        .strip_prefix(before)
+        .unwrap()
+        .strip_suffix(after)
+        .unwrap();
+    let hash = &policy::hashes(b"one()")[0];
+    assert_eq!(
+        new,
+        format!(
+            "<meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'self'; script-src \
+             'self' 'wasm-unsafe-eval' '{hash}'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src \
+             'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'\">"
+        )
+    );
+    assert_eq!((&*site["part.html"], &*site["kept.html"]), (part, page));
+}
+
+#[test]
+fn a_policy_allows_the_scripts_that_were_changed_and_those_of_other_pages_of_the_client() {
+    let id = "Xq3-_aBcDeFgHiJkLmN0p";
+    let manifest = format!("_next/static/{id}/_buildManifest.js");
+    let script = format!("start(\"{id}\")");
+    let a = format!(
+        "<html><head></head><script>{script}</script><script src=/_next/static/{id}/_buildManifest.js></script>"
+    );
+    let b = "<html><head></head><script>(self.__next_s=self.__next_s||[]).push([0,{\"children\":\"late()\",\"id\":\"x\"}])</script>";
+    let files = [("a.html", &*a), ("b.html", b), (&*manifest, "1")];
+    let site = finish(&files, &with_policy("[csp]"));
+    let page = &site["a.html"];
+    let changed = page
+        .split("<script>")
+        .nth(1)
+        .unwrap()
+        .split("</script>")
+        .next()
+        .unwrap();
+    assert_ne!(changed, script, "the build id is another one");
+    for allowed in [changed, "late()"] {
+        assert!(
+            page.contains(&format!("'{}'", policy::hashes(allowed.as_bytes())[0])),
+            "{allowed}: {page}"
+        );
+    }
+    assert!(!page.contains(&policy::hashes(script.as_bytes())[0]), "{page}");
 }

@@ -14,6 +14,7 @@ mod head;
 mod page;
 mod paths;
 mod picture;
+mod policy;
 mod text;
 
 use std::borrow::Cow;
@@ -32,6 +33,7 @@ pub use self::crawl::Crawl;
 pub use self::head::{Alternate, Head, ShownPicture};
 pub use self::paths::Paths;
 use self::paths::{AskedPaths, Lookup, MovedAddresses};
+pub use self::policy::{PolicyFacts, RestrictedUrl};
 use crate::config::compile_globs;
 use crate::model::asset::Asset;
 use crate::model::digest::{Digest, Hasher};
@@ -47,6 +49,9 @@ use crate::site::source::{Source, SourceError};
 
 /// Largest file that is read as text, in bytes. No page is larger; a larger file is published as it is.
 pub const MAX_TEXT: u64 = 64 * 1024 * 1024;
+
+/// So many scripts of other pages are allowed in each page: each takes 54 bytes.
+pub const MOST_SHARED: usize = 64;
 
 /// How the survey treats a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,6 +202,8 @@ pub struct Facts {
     pub crawl: Option<Box<Crawl>>,
     /// For a large picture: its width and height.
     pub pixels: Option<(u32, u32)>,
+    /// For a page or a style sheet of a site with a content security policy: what a policy may forbid.
+    pub policy: Option<Box<PolicyFacts>>,
 }
 
 /// The facts of an export.
@@ -250,6 +257,8 @@ pub struct Options<'a> {
     pub redirects: Option<&'a Redirects>,
     /// The generator. If `None`, it is detected.
     pub generator: Option<Generator>,
+    /// Whether to note what a content security policy may forbid.
+    pub for_policy: bool,
 }
 
 /// Addresses of the host that something else serves, so that no file of the site is missing there.
@@ -321,6 +330,7 @@ pub fn survey(
         search: options.search,
         elsewhere: options.elsewhere,
         recall: recall.as_ref(),
+        for_policy: options.for_policy,
         nothing: Arc::default(),
     };
     let twins = twins(assets, &kinds);
@@ -377,6 +387,7 @@ fn settings(options: &Options<'_>, base_path: &str, asset_prefix: &str) -> Diges
         asset_prefix,
         search.as_deref().unwrap_or_default(),
         elsewhere.as_deref().unwrap_or_default(),
+        if options.for_policy { "policy" } else { "" },
     ];
     for part in parts {
         hasher.update(&(part.len() as u64).to_le_bytes());
@@ -408,6 +419,7 @@ pub(crate) struct Context<'a> {
     /// Resolves as if there were no base path, to find what a URL outside of it may have meant.
     beside: &'a Resolver,
     elsewhere: Option<&'a Elsewhere>,
+    build_id: Option<&'a str>,
 }
 
 /// Finds where the client's files are, by the export's own pages. If they do not reveal it, the files are at the top.
@@ -507,6 +519,7 @@ struct SurveyContext<'a> {
     search: Option<&'a dyn TextSearch>,
     elsewhere: Option<&'a Elsewhere>,
     recall: Option<&'a Recall<'a>>,
+    for_policy: bool,
     /// The facts of a file that is not surveyed.
     nothing: Arc<Facts>,
 }
@@ -559,8 +572,12 @@ impl SurveyContext<'_> {
             resolver: self.resolver,
             beside: self.beside,
             elsewhere: self.elsewhere,
+            build_id: self.build_id,
         };
         let mut facts = facts(path, kind, &bytes, &context);
+        if self.for_policy {
+            facts.policy = policy_facts(path, kind, &bytes, &context).map(Box::new);
+        }
         if let Some(search) = searched {
             facts.hits = search.hits(path, &bytes);
         }
@@ -665,6 +682,15 @@ fn facts(path: &str, kind: FileKind, bytes: &[u8], context: &Context<'_>) -> Fac
     }
 }
 
+fn policy_facts(path: &str, kind: FileKind, bytes: &[u8], context: &Context<'_>) -> Option<PolicyFacts> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    match kind {
+        FileKind::Page => Some(policy::survey_page(path, text, context)),
+        FileKind::Style => Some(policy::survey_css(path, text, context)),
+        _ => None,
+    }
+}
+
 /// Returns the line of a byte, from 1.
 #[must_use]
 pub fn line_at(bytes: &[u8], at: usize) -> u32 {
@@ -711,6 +737,15 @@ impl Survey {
         let missing =
             faulty.filter(|faulty| faulty.fault == UrlFault::Missing && faulty.url.contains(client::CLIENT_ASSETS));
         missing.map(|faulty| faulty.url.clone()).collect()
+    }
+
+    /// Returns the hashes of the scripts that the client makes on any page: a policy is that of the first page that a
+    /// tab opened. `None` if there are too many to be in each page.
+    #[must_use]
+    pub fn shared_scripts(&self) -> Option<Vec<&str>> {
+        let all = self.facts.iter().filter_map(|facts| facts.policy.as_ref());
+        let all: BTreeSet<&str> = all.flat_map(|facts| facts.scripts.iter().map(String::as_str)).collect();
+        (all.len() <= MOST_SHARED).then(|| all.into_iter().collect())
     }
 
     /// Returns the build IDs of the export: those in payloads and pages, and those of folders.

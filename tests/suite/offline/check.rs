@@ -440,9 +440,9 @@ fn a_planted_fault_is_found_with_its_file_and_line_and_stops_a_publish_if_it_is_
 #[test]
 fn every_check_of_texts_has_a_planted_fault() {
     let planted: Vec<&str> = FAULTS.iter().map(|fault| fault.check).collect();
-    // The checks that look only at names and sizes, and those of an export without its first pages, have tests of their
-    // own.
-    let elsewhere = ["depth", "index", "next", "not-found"];
+    // The checks that look only at names and sizes, those of an export without its first pages, and that of a policy have
+    // tests of their own.
+    let elsewhere = ["csp", "depth", "index", "next", "not-found"];
     for check in syntax_publish::site::check::names() {
         assert!(planted.contains(&check) || elsewhere.contains(&check), "{check}");
     }

@@ -165,6 +165,7 @@ fn look(export: &Path, cache: Option<&Path>, forbid: &[&str]) -> Looked {
         elsewhere: None,
         redirects: None,
         generator: None,
+        for_policy: false,
     };
     let survey = survey::survey(&scan.assets, &Export::new(export), &options, &Silent).unwrap();
     let looked = Looked {

@@ -88,7 +88,13 @@ const HOMES: [(&str, &[&str]); 29] = [
     ("hickory_resolver", &["live/doctor/resolve.rs"]),
     (
         "html5gum",
-        &["next/html.rs", "next/document.rs", "next/policy.rs", "next/prose.rs"],
+        &[
+            "next/html.rs",
+            "next/document.rs",
+            "next/inline_scripts.rs",
+            "next/policy.rs",
+            "next/prose.rs",
+        ],
     ),
     ("http_body_util", &["preview/body.rs", "live/http/client.rs"]),
     ("httpdate", &["preview/answer.rs", "live/doctor/mod.rs"]),

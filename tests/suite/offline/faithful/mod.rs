@@ -11,6 +11,7 @@ mod matrix;
 mod measure;
 mod oracle;
 mod payload;
+mod policy;
 mod trees;
 
 use std::fs;

@@ -9,6 +9,7 @@ mod deployments;
 mod generators;
 mod moved;
 mod pictures;
+mod policy;
 mod returning;
 mod site;
 mod survey;
@@ -73,6 +74,11 @@ macro_rules! fixtures {
             #[test]
             fn reader_who_comes_back_downloads_only_what_changed() {
                 returning::assert_only_changes_are_downloaded(&mut Browser::start(&FIXTURE.name()), FIXTURE);
+            }
+
+            #[test]
+            fn a_policy_blocks_nothing_of_its_own() {
+                policy::assert_nothing_is_blocked(&mut Browser::start(&FIXTURE.name()), FIXTURE);
             }
 
             #[test]

@@ -56,7 +56,7 @@ pub fn assert_as_good(browser: &mut Browser, fixture: &Fixture) {
     assert_none(fixture, &problems);
 }
 
-fn order(site: &Site, fixture: &Fixture, pages: &[Page], depth: &str, follow: &BTreeMap<&str, Vec<&str>>) -> Value {
+pub fn order(site: &Site, fixture: &Fixture, pages: &[Page], depth: &str, follow: &BTreeMap<&str, Vec<&str>>) -> Value {
     let pages: Vec<Value> = pages
         .iter()
         .map(|page| json!({ "file": page.file, "path": page.path, "follow": follow.get(page.file.as_str()) }))
@@ -72,7 +72,7 @@ fn order(site: &Site, fixture: &Fixture, pages: &[Page], depth: &str, follow: &B
 }
 
 /// The problems that the browser found, one per line.
-fn problems(site: &str, survey: &Survey) -> Vec<String> {
+pub fn problems(site: &str, survey: &Survey) -> Vec<String> {
     let mut lines = Vec::new();
     let mut add = |page: &str, problems: &[String], picture: Option<&std::path::PathBuf>| {
         let picture = picture.map_or(String::new(), |file| format!(" (see {})", file.display()));

@@ -1,0 +1,130 @@
+//! `[csp]`: the content security policy of the site.
+//!
+//! Pure. This module validates values; [`crate::rules::csp`] knows what a policy means.
+
+use super::section::{Expect, FromSection, Refusal, Section, expect, one_of, owned_if};
+use crate::model::glob::PathGlob;
+use crate::rules::csp::{DIRECTIVES, Policy, refused};
+
+/// What a policy does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CspMode {
+    /// There is none.
+    #[default]
+    Off,
+    /// Browsers report what it would block.
+    ReportOnly,
+    /// Browsers block what it does not allow.
+    Enforce,
+}
+
+/// `[csp]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Csp {
+    /// What the policy does.
+    pub mode: CspMode,
+    /// Globs of pages that get no policy.
+    pub exclude: Vec<PathGlob>,
+    /// Where browsers send their reports, if the policy only reports.
+    pub report_uri: Option<String>,
+    /// The policy.
+    pub policy: Policy,
+}
+
+const MODE: Expect = expect(r#""off", "report-only" or "enforce""#, r#""enforce""#);
+const MODES: [(&str, CspMode); 3] = [
+    ("off", CspMode::Off),
+    ("report-only", CspMode::ReportOnly),
+    ("enforce", CspMode::Enforce),
+];
+const PAGES: Expect = expect("a list of globs over paths of the export", r#"["storybook/**"]"#);
+const REPORTS: Expect = expect(
+    "the address that takes the reports",
+    r#""https://reports.example.com/csp""#,
+);
+const SOURCES: Expect = expect("a list of sources", r#"["'self'", "https://api.example.com"]"#);
+
+impl Csp {
+    /// Whether a page gets no policy.
+    #[must_use]
+    pub fn is_excluded(&self, path: &str) -> bool {
+        self.exclude.iter().any(|glob| glob.is_match(path.as_bytes()))
+    }
+}
+
+impl FromSection for Csp {
+    fn from_section(section: &Section<'_>) -> Self {
+        Self {
+            mode: section
+                .read_text("mode", MODE, |text| one_of(&MODES, text, "is no mode"))
+                .unwrap_or_default(),
+            exclude: section
+                .read_list("exclude", PAGES, |text| {
+                    PathGlob::new(text).map_err(|bad| Refusal::Which(bad.to_string()))
+                })
+                .unwrap_or_default(),
+            report_uri: section.read_text("report-uri", REPORTS, |text| {
+                let is_url = ["https://", "http://", "/"].iter().any(|start| text.starts_with(start));
+                let is_plain = text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';'));
+                owned_if(is_url && is_plain, text, "is not an address")
+            }),
+            policy: section.read_table("directives"),
+        }
+    }
+}
+
+impl FromSection for Policy {
+    fn from_section(section: &Section<'_>) -> Self {
+        let mut policy = Self::default();
+        for (directive, _) in DIRECTIVES {
+            let sources = section.read_list(directive, SOURCES, |text| {
+                refused(text).map(|()| text.to_owned()).map_err(Refusal::Which)
+            });
+            if let Some(sources) = sources {
+                policy.set(directive, sources);
+            }
+        }
+        section.refuse_keys(
+            &["frame-ancestors", "report-to", "sandbox"],
+            "a page can't state it: set it in a header, with [[headers]]",
+        );
+        section.refuse_keys(&["report-uri"], "it stands in [csp], beside the mode");
+        policy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+
+    #[test]
+    fn directives_replace_their_defaults() {
+        let text =
+            "[csp]\nmode = \"enforce\"\n[csp.directives]\nconnect-src = [\"'self'\", \"https://api.example.com\"]\n";
+        let csp = parse(text).unwrap().config.csp;
+        assert_eq!(csp.mode, CspMode::Enforce);
+        let policy = csp.policy.of_page(std::iter::empty());
+        assert!(
+            policy.contains("; connect-src 'self' https://api.example.com;"),
+            "{policy}"
+        );
+        assert_eq!(parse("").unwrap().config.csp, Csp::default());
+    }
+
+    #[test]
+    fn what_no_policy_of_a_page_can_have_is_refused_with_its_line() {
+        let text = "[csp]\nmode = \"on\"\n[csp.directives]\nscript-src = [\"self\", \"'nonce-x'\"]\nframe-ancestors = []\n\
+                    report-uri = \"x\"\nscript-source = []\n";
+        insta::assert_snapshot!(parse(text).unwrap_err(), @r#"
+        "mode" in [csp] is the string "on", which is no mode, line 2: it must be "off", "report-only" or "enforce", such as mode = "enforce"
+        "script-src" in [csp.directives] holds the string "self", which needs quotes: "'self'", line 4: it must be a list of sources, such as script-src = ["'self'", "https://api.example.com"]
+        "script-src" in [csp.directives] holds the string "'nonce-x'", which is a nonce, which a static page can't have, line 4: it must be a list of sources, such as script-src = ["'self'", "https://api.example.com"]
+        "frame-ancestors" does not belong in [csp.directives], line 5: a page can't state it: set it in a header, with [[headers]]
+        "report-uri" does not belong in [csp.directives], line 6: it stands in [csp], beside the mode
+        unknown key "script-source" in [csp.directives], line 7: did you mean "script-src"?
+        "#);
+    }
+}

@@ -1,0 +1,471 @@
+//! The inline scripts of a page, as a content security policy sees them. Pure.
+//!
+//! A browser hashes the text of a script as its parser sees it, so texts are taken from the tokenizer and not from the
+//! bytes. Next.js's client makes scripts of its own, too: it runs those of `next/script` when it shows a page, which
+//! may be another one than the document whose policy applies. Their texts are in the payload.
+//!
+//! This module must never miss a script that a browser would run without a policy. One that it reports although it is
+//! never run costs a hash.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+
+use data_encoding::BASE64;
+use html5gum::emitters::callback::{Callback, CallbackEmitter, CallbackEvent};
+use html5gum::{Span, Tokenizer};
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+
+use super::json::Event;
+use super::{data, flight, html, json, push};
+
+/// What a policy has to know about a page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InlineScripts {
+    /// Byte offset at which a new element becomes the first of the head. `None` if the text is only a part of a page.
+    pub head: Option<usize>,
+    /// The texts of the inline scripts that a browser runs, in order.
+    pub texts: Vec<String>,
+    /// How many of them, the first ones, are in the head.
+    pub in_head: usize,
+    /// What no hash allows: byte offset, and what it is.
+    pub unhashable: Vec<(usize, Unhashable)>,
+    /// URLs that directives of their own restrict: byte offset, directive, URL.
+    pub restricted: Vec<(usize, &'static str, String)>,
+}
+
+/// Code in a page that no hash of an inline script allows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Unhashable {
+    /// The attribute of this name.
+    Handler(String),
+    /// A URL that is code.
+    Url,
+    /// A script inside a drawing, whose text other rules read.
+    Drawing,
+}
+
+/// The hash of a script's text, as a policy spells it without its quotes.
+#[must_use]
+pub fn hash(text: &str) -> String {
+    format!("sha256-{}", BASE64.encode(digest(&SHA256, text.as_bytes()).as_ref()))
+}
+
+/// Reads a page.
+#[must_use]
+pub fn read(page: &str) -> InlineScripts {
+    let mut reading = Reading::default();
+    let mut emitter = CallbackEmitter::<_, Infallible, usize>::new(&mut reading);
+    emitter.naively_switch_states(true);
+    Tokenizer::new_with_emitter(page, emitter).for_each(drop);
+    reading.read.head = reading.read.head.filter(|at| page.is_char_boundary(*at));
+    reading.read
+}
+
+/// The attributes that are code.
+const HANDLERS: &[&str] = &[
+    "onabort",
+    "onafterprint",
+    "onanimationend",
+    "onanimationiteration",
+    "onanimationstart",
+    "onauxclick",
+    "onbeforeinput",
+    "onbeforeprint",
+    "onbeforetoggle",
+    "onbeforeunload",
+    "onblur",
+    "oncancel",
+    "oncanplay",
+    "oncanplaythrough",
+    "onchange",
+    "onclick",
+    "onclose",
+    "oncontextmenu",
+    "oncopy",
+    "oncuechange",
+    "oncut",
+    "ondblclick",
+    "ondrag",
+    "ondragend",
+    "ondragenter",
+    "ondragleave",
+    "ondragover",
+    "ondragstart",
+    "ondrop",
+    "ondurationchange",
+    "onemptied",
+    "onended",
+    "onerror",
+    "onfocus",
+    "onformdata",
+    "onhashchange",
+    "oninput",
+    "oninvalid",
+    "onkeydown",
+    "onkeypress",
+    "onkeyup",
+    "onlanguagechange",
+    "onload",
+    "onloadeddata",
+    "onloadedmetadata",
+    "onloadstart",
+    "onmessage",
+    "onmousedown",
+    "onmouseenter",
+    "onmouseleave",
+    "onmousemove",
+    "onmouseout",
+    "onmouseover",
+    "onmouseup",
+    "onoffline",
+    "ononline",
+    "onpagehide",
+    "onpageshow",
+    "onpaste",
+    "onpause",
+    "onplay",
+    "onplaying",
+    "onpointercancel",
+    "onpointerdown",
+    "onpointerenter",
+    "onpointerleave",
+    "onpointermove",
+    "onpointerout",
+    "onpointerover",
+    "onpointerup",
+    "onpopstate",
+    "onprogress",
+    "onratechange",
+    "onreset",
+    "onresize",
+    "onscroll",
+    "onscrollend",
+    "onsecuritypolicyviolation",
+    "onseeked",
+    "onseeking",
+    "onselect",
+    "onstalled",
+    "onstorage",
+    "onsubmit",
+    "onsuspend",
+    "ontimeupdate",
+    "ontoggle",
+    "ontouchcancel",
+    "ontouchend",
+    "ontouchmove",
+    "ontouchstart",
+    "ontransitionend",
+    "ontransitionstart",
+    "onunload",
+    "onvolumechange",
+    "onwaiting",
+    "onwheel",
+];
+
+/// The attributes whose URL a browser follows as code if it is code.
+const FOLLOWED: [&str; 4] = ["href", "src", "action", "formaction"];
+
+/// The types of scripts that a browser runs, or reads as instructions. All others are data.
+const RUN: [&str; 8] = [
+    "module",
+    "importmap",
+    "speculationrules",
+    "application/ecmascript",
+    "application/x-ecmascript",
+    "text/jscript",
+    "text/livescript",
+    "text/x-ecmascript",
+];
+
+/// Whether a browser runs an inline script of this `type`.
+fn is_run(kind: Option<&str>) -> bool {
+    let Some(kind) = kind else { return true };
+    let kind = kind.trim().to_ascii_lowercase();
+    kind.is_empty() || RUN.contains(&&*kind) || kind.contains("javascript") || kind == "text/ecmascript"
+}
+
+#[derive(Default)]
+struct Reading {
+    tag: String,
+    attribute: String,
+    kind: Option<String>,
+    has_source: bool,
+    /// Whether a tag or a text was read after which nothing can be put into the head.
+    is_past_head: bool,
+    /// Whether the head has ended.
+    is_in_body: bool,
+    /// How many drawings are open.
+    drawings: usize,
+    /// The text of the script that is open.
+    script: Option<String>,
+    read: InlineScripts,
+}
+
+impl Callback<Infallible, usize> for &mut Reading {
+    fn handle_event(&mut self, event: CallbackEvent<'_>, span: Span<usize>) -> Option<Infallible> {
+        match event {
+            CallbackEvent::Doctype { .. } if !self.is_past_head => self.read.head = Some(span.end),
+            CallbackEvent::OpenStartTag { name } => {
+                self.tag = String::from_utf8_lossy(name).into_owned();
+                (self.kind, self.has_source, self.script) = (None, false, None);
+            }
+            CallbackEvent::AttributeName { name } => self.attribute(name, span.start),
+            CallbackEvent::AttributeValue { value } => self.value(value, span.start),
+            CallbackEvent::CloseStartTag { self_closing } => self.start_tag(self_closing, span),
+            CallbackEvent::String { value } => match &mut self.script {
+                Some(script) => script.push_str(&String::from_utf8_lossy(value)),
+                None => self.is_past_head |= !value.iter().all(u8::is_ascii_whitespace),
+            },
+            CallbackEvent::EndTag { name } => {
+                if let Some(script) = self.script.take()
+                    && name == b"script"
+                {
+                    self.read.texts.push(script);
+                    self.read.in_head += usize::from(!self.is_in_body);
+                }
+                self.is_in_body |= name == b"head";
+                self.drawings -= usize::from(name == b"svg" && self.drawings > 0);
+                self.is_past_head = true;
+            }
+            _ => {}
+        }
+        None
+    }
+}
+
+impl Reading {
+    fn attribute(&mut self, name: &[u8], at: usize) {
+        self.attribute = String::from_utf8_lossy(name).into_owned();
+        self.has_source |= matches!(&*self.attribute, "src") && self.tag == "script";
+        if HANDLERS.contains(&&*self.attribute) {
+            self.read
+                .unhashable
+                .push((at, Unhashable::Handler(self.attribute.clone())));
+        }
+    }
+
+    fn value(&mut self, value: &[u8], at: usize) {
+        let value = String::from_utf8_lossy(value);
+        if self.tag == "script" && self.attribute == "type" && self.kind.is_none() {
+            self.kind = Some(value.into_owned());
+        } else if FOLLOWED.contains(&&*self.attribute) && is_code(&value) {
+            self.read.unhashable.push((at, Unhashable::Url));
+        } else if let Some(directive) = directive_of(&self.tag, &self.attribute) {
+            self.read.restricted.push((at, directive, value.trim().to_owned()));
+        }
+    }
+
+    fn start_tag(&mut self, self_closing: bool, span: Span<usize>) {
+        let is_shell = matches!(&*self.tag, "html" | "head");
+        if is_shell && !self.is_past_head {
+            self.read.head = Some(span.end);
+        }
+        self.is_past_head |= !is_shell;
+        self.is_in_body |= self.tag == "body";
+        self.drawings += usize::from(self.tag == "svg" && !self_closing);
+        if self.tag == "script" && !self.has_source && is_run(self.kind.as_deref()) {
+            if self.drawings > 0 {
+                self.read.unhashable.push((span.start, Unhashable::Drawing));
+            } else {
+                self.script = Some(String::new());
+            }
+        }
+    }
+}
+
+/// The directive for the URL of an attribute, if it is one of those that no position of a URL tells.
+fn directive_of(tag: &str, attribute: &str) -> Option<&'static str> {
+    match (tag, attribute) {
+        ("form", "action") | ("button" | "input", "formaction") => Some("form-action"),
+        ("base", "href") => Some("base-uri"),
+        ("object", "data") | ("embed", "src") => Some("object-src"),
+        _ => None,
+    }
+}
+
+/// Whether a URL is code, as browsers read it: they skip control characters and spaces in front, and line ends within.
+fn is_code(url: &str) -> bool {
+    let scheme: String = url
+        .trim_start_matches(|c: char| c <= ' ')
+        .chars()
+        .filter(|c| !matches!(c, '\t' | '\n' | '\r'))
+        .take("javascript:".len())
+        .collect();
+    scheme.eq_ignore_ascii_case("javascript:")
+}
+
+/// The start of the script in which Next.js's client finds scripts that it has to run before anything else.
+const EARLY: &str = "(self.__next_s=self.__next_s||[]).push(";
+
+/// Returns the texts of scripts that Next.js's client makes when it shows this page, and of those that the Pages Router
+/// copies out of its head. Their order has no meaning.
+#[must_use]
+pub fn made_by_client(page: &str, scripts: &[html::InlineScript], read: &InlineScripts) -> Vec<String> {
+    let text = |script: &html::InlineScript| page.get(script.range.clone());
+    let mut made = Vec::new();
+    if let Ok(Some(pushes)) = push::find(page, scripts) {
+        of_payload(&pushes.stream, &mut made);
+    }
+    for script in scripts {
+        let Some(text) = text(script) else { continue };
+        if let Some(pushed) = text.strip_prefix(EARLY) {
+            let mut values = serde_json::Deserializer::from_str(pushed).into_iter::<serde_json::Value>();
+            if let Some(Ok(serde_json::Value::Array(items))) = values.next() {
+                made.extend(items.iter().filter_map(of_props));
+            }
+        } else if script.id.as_deref() == Some(data::SCRIPT_ID)
+            && let Ok(data) = serde_json::from_str::<PageData>(text)
+        {
+            made.extend(data.script_loader.iter().filter_map(of_props));
+            made.extend(read.texts.iter().take(read.in_head).cloned());
+        }
+    }
+    made
+}
+
+#[derive(Deserialize)]
+struct PageData {
+    #[serde(rename = "scriptLoader", default)]
+    script_loader: Vec<serde_json::Value>,
+}
+
+/// The text of a script, by the props of `next/script`.
+fn of_props(props: &serde_json::Value) -> Option<String> {
+    let html = props.get("dangerouslySetInnerHTML").and_then(|html| html.get("__html"));
+    match html.or_else(|| props.get("children"))? {
+        serde_json::Value::String(text) => Some(text.clone()),
+        serde_json::Value::Array(texts) => texts.iter().map(|text| text.as_str()).collect(),
+        _ => None,
+    }
+}
+
+/// Finds texts in a payload that a client component may run as a script: those that are set as HTML, and the text
+/// inside a component with an `id`, which `next/script` requires.
+fn of_payload(stream: &str, made: &mut Vec<String>) {
+    let Ok(rows) = flight::rows(stream) else { return };
+    let of_row = |row: &flight::Row<'_>| stream.get(row.body.clone()).unwrap_or_default().to_owned();
+    let texts = rows.iter().filter(|row| row.tag == flight::Tag::Text);
+    let texts: HashMap<&str, String> = texts.map(|row| (row.id, of_row(row))).collect();
+    for row in rows.iter().filter(|row| row.tag == flight::Tag::Json) {
+        // What can't be read is the survey's to report.
+        let _ = json::read(&stream[row.body.clone()], &mut |event| {
+            let Event::Object(object) = event else { return };
+            let is_component = |element: Option<&str>| element.is_some_and(|name| name.starts_with('$'));
+            let html = object
+                .get("__html")
+                .filter(|_| object.under == Some("dangerouslySetInnerHTML") && is_component(object.owner));
+            let inner = object
+                .get("children")
+                .filter(|_| object.get("id").is_some() && is_component(object.element));
+            let Some(found) = html.or(inner) else { return };
+            let text = match found.value.strip_prefix('$') {
+                None => found.value.to_string(),
+                Some(escaped) if escaped.starts_with('$') => escaped.to_owned(),
+                Some(id) => texts.get(id).cloned().unwrap_or_default(),
+            };
+            // A text that calls and assigns nothing does nothing.
+            if text.contains(['(', '=', '`', '+', '-']) && !text.trim_start().starts_with('<') {
+                made.push(text);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scripts(page: &str) -> Vec<html::InlineScript> {
+        struct Deaf;
+        impl crate::next::TextVisitor for Deaf {
+            fn url(&mut self, _: crate::next::Reference<'_>) -> Option<String> {
+                None
+            }
+        }
+        html::walk(page, 0, &mut Deaf).scripts
+    }
+
+    #[test]
+    fn the_first_place_of_the_head_is_found() {
+        for (page, before) in [
+            (
+                "<!DOCTYPE html><!--id--><html lang=\"a>b\"><head><meta>",
+                "<!DOCTYPE html><!--id--><html lang=\"a>b\"><head>",
+            ),
+            ("<html><title>a</title>", "<html>"),
+            ("<!doctype html>\n<p>a", "<!doctype html>"),
+            ("<!doctype html>a<html><head>", "<!doctype html>"),
+            ("<head\n><script>'<head>'</script><head>", "<head\n>"),
+        ] {
+            assert_eq!(read(page).head.map(|at| &page[..at]), Some(before), "{page}");
+        }
+        for part in ["", "<p>a</p>", "a <html><head>", "<!-- <html> -->", "</p><html>"] {
+            assert_eq!(read(part).head, None, "{part}");
+        }
+    }
+
+    #[test]
+    fn scripts_that_a_browser_runs_are_found_as_its_parser_reads_them() {
+        let page = "<script>a\r\n&amp;</script><script src=x>b</script><script type=application/ld+json>c</script>\
+                    <script type=module>d</script><script type=''>e</script><script type=\"Text/JavaScript\">f</script>\
+                    <textarea><script>g</script></textarea><script><!--<script>h</script>--></script><script async>i</script>\
+                    <template><script>j</script></template><script type=speculationrules>{}</script><script>unfinished";
+        let expected = ["a\n&amp;", "d", "e", "f", "<!--<script>h</script>-->", "i", "j", "{}"];
+        assert_eq!(read(page).texts, expected);
+    }
+
+    #[test]
+    fn code_that_no_hash_allows_is_found() {
+        let page = "<a onclick=a onlyhere=b href=' java\nscript:c'><svg><script>d</script></svg><p>onload=e</p>";
+        let found: Vec<Unhashable> = read(page).unhashable.into_iter().map(|(_, what)| what).collect();
+        assert_eq!(
+            found,
+            [
+                Unhashable::Handler("onclick".to_owned()),
+                Unhashable::Url,
+                Unhashable::Drawing
+            ]
+        );
+    }
+
+    #[test]
+    fn scripts_of_the_client_are_found_where_it_keeps_them() {
+        let early = "(self.__next_s=self.__next_s||[]).push([0,{\"children\":\"early()\",\"id\":\"a\"}])";
+        let rows = "1:I[1,[],\"\"]\n2:T10,long(),long(),0\\n0:[\\\"$\\\",\\\"$L1\\\",null,{\\\"id\\\":\\\"b\\\",\\\"children\\\":\\\"late()\\\"}]\\n\
+                    3:[[\\\"$\\\",\\\"$L1\\\",null,{\\\"dangerouslySetInnerHTML\\\":{\\\"__html\\\":\\\"$2\\\"}}],\
+                    [\\\"$\\\",\\\"div\\\",null,{\\\"dangerouslySetInnerHTML\\\":{\\\"__html\\\":\\\"markup()\\\"}}],\
+                    [\\\"$\\\",\\\"$L1\\\",null,{\\\"id\\\":\\\"c\\\",\\\"children\\\":\\\"$$(jquery)\\\"}],\
+                    [\\\"$\\\",\\\"$L1\\\",null,{\\\"id\\\":\\\"d\\\",\\\"children\\\":\\\"A heading\\\"}]]\\n";
+        let rows = rows.replace(
+            "1:I[1,[],\"\"]\n2:T10,long(),long(),0\\n",
+            "1:I[1,[],\\\"\\\"]\\n2:Tf,long(),long(),0",
+        );
+        let page = format!(
+            "<head><script>head()</script></head><script>{early}</script><script>self.__next_f.push([1,\"{rows}\"])</script>\
+             <script id=\"__NEXT_DATA__\" type=\"application/json\">{{\"scriptLoader\":[{{\"id\":\"e\",\"children\":[\"of\",\"Pages()\"]}}]}}</script>"
+        );
+        let mut made = made_by_client(&page, &scripts(&page), &read(&page));
+        made.sort();
+        assert_eq!(
+            made,
+            [
+                "$(jquery)",
+                "early()",
+                "head()",
+                "late()",
+                "long(),long(),0",
+                "ofPages()"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_standard() {
+        // The example of the W3C recommendation "Content Security Policy Level 3".
+        assert_eq!(
+            hash("alert('Hello, world.');"),
+            "sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng="
+        );
+    }
+}
