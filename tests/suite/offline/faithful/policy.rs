@@ -113,8 +113,10 @@ fn a_policy_allows_every_script_and_changes_nothing_else() {
     for (name, export) in sites {
         let mut made = Vec::new();
         for mode in ["off", "enforce"] {
-            let project = project(&format!(
-                "url = \"{ORIGIN}\"\n[check]\nallow = [\"**\"]\n[csp]\nmode = \"{mode}\""
+            let project = Project::new();
+            project.write_manifest(&format!(
+                "[site]\nurl = \"{ORIGIN}\"\nexport = \"export\"\n[encode]\nbrotli = false\ngzip = false\n\
+                 [check]\nallow = [\"**\"]\n[csp]\nmode = \"{mode}\"\n"
             ));
             set_export(&project, &export);
             let to = project.dir.join(mode);
