@@ -3,7 +3,7 @@
 //     node packaging/npm/pack.mjs OUT linux-x64=path/to/binary darwin-arm64=path/to/binary …
 //
 // It writes the tarballs to the folder OUT and prints their paths, the order in which they are to be published. The version is
-// that of Cargo.toml. Of the repository it knows what GitHub Actions says, which `npm publish --provenance` compares.
+// that of Cargo.toml, and the schema of the site manifest is printed by the binary for this machine, if it is given. Of the repository it knows what GitHub Actions says, which `npm publish --provenance` compares.
 
 import { execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -59,6 +59,16 @@ try {
     const unpacked = { preferUnplugged: true };
     pack(platform, { ...fields, ...unpacked }, [["bin/syntax-publish", binary, 0o755]]);
   }
+  const files = [["syntax-publish.js", join(here, "syntax-publish.js"), 0o755], ["README.md"]];
+  const own = `${process.platform}-${process.arch}`;
+  if (binaries.some(([platform]) => platform === own)) {
+    const schema = join(staging, "schema.json");
+    // The copy, because a binary that was downloaded may not be executable.
+    writeFileSync(schema, execFileSync(join(staging, own, "bin/syntax-publish"), ["schema"]));
+    files.push(["schema.json", schema]);
+  } else {
+    console.error(`without schema.json: there is no binary for ${own} to print it`);
+  }
   const packages = binaries.map(([platform]) => [`@syntax-publish/${platform}`, common.version]);
   const launcher = {
     name: "syntax-publish",
@@ -67,7 +77,7 @@ try {
     engines: { node: ">=18" },
     optionalDependencies: Object.fromEntries(packages),
   };
-  pack("launcher", launcher, [["syntax-publish.js", join(here, "syntax-publish.js"), 0o755], ["README.md"]]);
+  pack("launcher", launcher, files);
 } finally {
   rmSync(staging, { recursive: true });
 }

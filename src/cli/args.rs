@@ -241,6 +241,12 @@ Examples:
   syntax-publish nginx --listen 127.0.0.1:8080 --without-tls --without-brotli")]
     Nginx(Nginx),
 
+    /// Print the JSON Schema of site-manifest.toml, for editors
+    #[command(after_help = "\
+Example:
+  syntax-publish schema > site-manifest.schema.json")]
+    Schema,
+
     /// Print the completion script for a shell
     #[command(after_help = "\
 Examples:

@@ -4,7 +4,8 @@
 
 use super::Level;
 use super::check::{LEVEL, LEVELS};
-use super::section::{Expect, FromSection, Refusal, Section, expect, one_of, text, which, whole};
+use super::section::{Expect, FromSection, Refusal, Section, expect, text, which, whole};
+use super::shape::Shape;
 use super::values::parse_size;
 
 /// `[budget]`: limits in bytes. `None`: no limit.
@@ -31,6 +32,10 @@ impl Budget {
     }
 }
 
+fn size_shape() -> Shape {
+    Shape::Either(vec![Shape::Text, Shape::Whole(0..=i128::from(u64::MAX))])
+}
+
 const SIZE: Expect = expect(
     "a whole number of bytes, or one with a space and B, kB, MB, GB, KiB, MiB or GiB behind it",
     r#""200 kB""#,
@@ -39,7 +44,7 @@ const SIZE: Expect = expect(
 impl FromSection for Budget {
     fn from_section(section: &Section<'_>) -> Self {
         let size = |key| {
-            section.read(key, SIZE, |value| match text(value) {
+            section.read(key, SIZE, size_shape(), |value| match text(value) {
                 Ok(text) => parse_size(text).or_else(which),
                 Err(Refusal::Type) if value.as_integer().is_some() => whole(value, 0..=i128::from(u64::MAX)),
                 Err(refusal) => Err(refusal),
@@ -51,7 +56,7 @@ impl FromSection for Budget {
             total: size("total"),
             file: size("file"),
             level: section
-                .read_text("level", LEVEL, |text| one_of(&LEVELS, text, "is no level"))
+                .read_word("level", LEVEL, &LEVELS, "is no level")
                 .unwrap_or(Level::Warn),
         }
     }

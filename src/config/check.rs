@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::pattern::Forbidden;
-use super::section::{Expect, FromSection, Section, expect, one_of, which};
+use super::section::{Expect, FromSection, Section, expect, which};
 use super::values::{glob, globs};
 
 /// The effect of a check's findings.
@@ -111,7 +111,7 @@ impl FromSection for Check {
             r#"["internal.example.com", "10.0.0.0/8"]"#,
         );
         let levels = CHECKS.iter().filter_map(|(name, _)| {
-            let level = section.read_text(name, LEVEL, |text| one_of(&LEVELS, text, "is no level"))?;
+            let level = section.read_word(name, LEVEL, &LEVELS, "is no level")?;
             Some((*name, level))
         });
         Self {
@@ -125,9 +125,7 @@ impl FromSection for Check {
             allow: globs(section, "allow").unwrap_or_default(),
             elsewhere: section.read_list("elsewhere", ELSEWHERE, glob).unwrap_or_default(),
             known: section
-                .read_text("known", KNOWN, |text| {
-                    one_of(&KNOWN_WORDS, text, "is neither of the two")
-                })
+                .read_word("known", KNOWN, &KNOWN_WORDS, "is neither of the two")
                 .unwrap_or_default(),
         }
     }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::section::{Expect, FromSection, Refusal, Section, expect, one_of, owned_if, text, which, whole};
+use super::shape::Shape;
 use super::template::{EVENTS, check_template};
 use super::url::WebUrl;
 use super::values::{argument, globs, local_path, parse_duration};
@@ -146,7 +147,11 @@ impl FromSection for Encode {
     fn from_section(section: &Section<'_>) -> Self {
         let brotli = expect("a level from 1 to 11, or false", "11");
         let gzip = expect("a level from 1 to 9, or false", "9");
-        let level = |key, highest, expect| section.read_or_false(key, expect, |value| whole(value, 1..=highest));
+        let level = |key, highest: u8, expect| {
+            let range = 1..=i128::from(highest);
+            let shape = Shape::Whole(range.clone());
+            section.read_or_false(key, expect, shape, |value| whole(value, range))
+        };
         Self {
             brotli: level("brotli", 11, brotli).unwrap_or(Some(11)),
             gzip: level("gzip", 9, gzip).unwrap_or(Some(9)),
@@ -180,7 +185,7 @@ pub struct Verify {
 impl FromSection for Verify {
     fn from_section(section: &Section<'_>) -> Self {
         let origin = expect("an http or https URL, or false", r#""http://192.0.2.7""#);
-        let origin = section.read_or_false("origin", origin, |value| web_url(text(value)?));
+        let origin = section.read_or_false("origin", origin, Shape::Text, |value| web_url(text(value)?));
         let timeout = expect("a duration longer than nothing", r#""30s""#);
         let timeout = section.read_text("timeout", timeout, |text| match parse_duration(text) {
             Ok(Duration::ZERO) => which("is zero"),
@@ -301,9 +306,7 @@ impl FromSection for Notify {
             template: section.read_text("template", template, |text| {
                 check_template(text).map(|()| text.to_owned()).or_else(which)
             }),
-            events: section.read_list("events", events, |text| {
-                owned_if(EVENTS.contains(&text), text, "is no such event")
-            }),
+            events: section.read_words("events", events, &EVENTS, "is no such event"),
         }
     }
 }
@@ -316,6 +319,7 @@ const TOKEN: Expect = expect(
 impl FromSection for Cloudflare {
     fn from_section(section: &Section<'_>) -> Self {
         let zone = expect("the name or the id of a zone", r#""example.com""#);
+        let scope = Shape::Either(vec![Shape::Bool, Shape::words(&SCOPES)]);
         let cloudflare = Self {
             zone: section.read_text("zone", zone, |text| {
                 let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
@@ -324,9 +328,9 @@ impl FromSection for Cloudflare {
             }),
             token_env: section.read_text("token-env", TOKEN, variable_name),
             purge: section
-                .read_or_false("purge", SCOPE, |value| match value.as_bool() {
-                    Some(_) => Ok(Scope::Changed),
-                    None => one_of(&SCOPES, text(value)?, "is nothing that can be purged"),
+                .read("purge", SCOPE, scope, |value| match value.as_bool() {
+                    Some(purges) => Ok(purges.then_some(Scope::Changed)),
+                    None => one_of(&SCOPES, text(value)?, "is nothing that can be purged").map(Some),
                 })
                 .unwrap_or(Some(Scope::Changed)),
             api: url(section, "api"),
@@ -369,7 +373,9 @@ impl FromSection for Nginx {
         );
         Self {
             hsts: section
-                .read_or_false("hsts", hsts, |value| parse_duration(text(value)?).or_else(which))
+                .read_or_false("hsts", hsts, Shape::Text, |value| {
+                    parse_duration(text(value)?).or_else(which)
+                })
                 .unwrap_or(Some(Duration::from_hours(365 * 24))),
             include: section.read_text("include", include, |text| {
                 let reason = "is not absolute, or holds a character that nginx reads as something else";
@@ -400,7 +406,7 @@ impl FromSection for Watch {
         Self {
             command: section.read_list("command", command, argument).unwrap_or_default(),
             paths: section.read_list("paths", paths, local_path).unwrap_or_default(),
-            port: section.read("port", port, |value| whole(value, 1..=65_535)),
+            port: section.read_whole("port", port, 1..=65_535),
         }
     }
 }

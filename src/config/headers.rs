@@ -4,18 +4,15 @@
 //! the check `headers`.
 
 use super::section::{Section, expect, text};
+use super::shape::Shape;
 use crate::rules::custom_headers::HeaderRule;
 
 pub(super) fn rule(section: &Section<'_>) -> Option<HeaderRule> {
     let address = expect("an address that starts with `/`, as in `_headers`", r#""/docs/*""#);
     let value = expect("the value of a header, or false to remove it", r#""noindex""#);
-    if !section.has("for") {
-        section.missing("for", address);
-    }
-    if !section.has("values") {
-        let table = expect("a table of headers", r#"{ X-Robots-Tag = "noindex" }"#);
-        section.missing("values", table);
-    }
+    let table = expect("a table of headers", r#"{ X-Robots-Tag = "noindex" }"#);
+    section.require("for", address);
+    section.require("values", table);
     let refuse = |table: &Section<'_>, key: &str, reason: String| {
         let hint = "see `[[headers]]` in the reference".to_owned();
         table.problem(key, format!("this rule {reason}"), hint);
@@ -29,7 +26,7 @@ pub(super) fn rule(section: &Section<'_>) -> Option<HeaderRule> {
         return None;
     };
     if let Some(values) = section.open("values") {
-        values.each(value, |name, found| {
+        values.each(value, Shape::Either(vec![Shape::Text, Shape::False]), |name, found| {
             let result = match found.as_bool() {
                 Some(false) => rule.remove(name),
                 _ => rule.set(name, text(found)?),

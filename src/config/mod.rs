@@ -23,7 +23,9 @@ mod problem;
 mod redirects;
 mod report;
 pub mod scaffold;
+pub mod schema;
 mod section;
+mod shape;
 mod target;
 pub mod template;
 #[cfg(test)]
@@ -58,7 +60,7 @@ use crate::rules::custom_headers::HeaderRule;
 use crate::rules::lines::RuleLines;
 use crate::rules::redirects::RedirectRule;
 use report::ProblemList;
-use section::{FromSection, Refusal, Section, expect, one_of, owned_if, quoted, suggestion, which, whole};
+use section::{FromSection, Refusal, Section, expect, owned_if, quoted, suggestion, which};
 use values::{globs, is_name, local_path, percent};
 
 /// Tables, and keys as `table.key`, that this version knows but does not act on. To enable a feature, remove its entry.
@@ -179,9 +181,12 @@ impl FromSection for Site {
             export: section
                 .read_text("export", export, local_path)
                 .unwrap_or_else(|| "out".to_owned()),
-            generator: section.read_text("generator", generator, |text| {
-                one_of(&Generator::ALL, text, "is no generator that is known here")
-            }),
+            generator: section.read_word(
+                "generator",
+                generator,
+                &Generator::ALL,
+                "is no generator that is known here",
+            ),
         }
     }
 }
@@ -214,9 +219,8 @@ impl FromSection for Publish {
                 .read_text("target", target, |text| Ok(text.to_owned()))
                 .unwrap_or_else(|| target::EMBEDDED.to_owned()),
             keep: section
-                .read("keep", keep, |value| {
-                    NonZeroUsize::new(whole(value, 1..=1_000_000)?).ok_or(Refusal::Type)
-                })
+                .read_whole("keep", keep, 1..=1_000_000)
+                .and_then(NonZeroUsize::new)
                 .unwrap_or(KEEP),
             skew: section
                 .read_text("skew", skew, |text| parse_duration(text).or_else(which))

@@ -4,6 +4,7 @@
 //! the check `redirects`.
 
 use super::section::{Refusal, Section, expect, whole};
+use super::shape::Shape;
 use crate::model::redirect::Status;
 use crate::rules::redirects::{DEFAULT_STATUS, RedirectRule};
 
@@ -15,14 +16,12 @@ pub(super) fn rule(section: &Section<'_>) -> Option<RedirectRule> {
     );
     let code = expect("301, 302, 307 or 308", "308");
     let own = |value: &str| Ok(value.to_owned());
-    for (key, expect) in [("from", address), ("to", target)] {
-        if !section.has(key) {
-            section.missing(key, expect);
-        }
-    }
+    section.require("from", address);
+    section.require("to", target);
     let from = section.read_text("from", address, own);
     let to = section.read_text("to", target, own);
-    let status = section.read("status", code, |value| {
+    let codes = Shape::Numbers(Status::ALL.iter().map(|status| status.code()).collect());
+    let status = section.read("status", code, codes, |value| {
         let number = whole::<u16>(value, 0..=999)?;
         Status::from_code(&number.to_string()).ok_or(Refusal::Type)
     });

@@ -4,15 +4,18 @@
 //! change how the rest of the file is read.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use super::NOT_YET;
 use super::problem::{Problem, Warning};
+use super::shape::Table;
 
 /// Collects problems and warnings, and converts offsets of the text to lines and columns.
 pub(super) struct ProblemList<'t> {
     text: &'t str,
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Warning>>,
+    tables: RefCell<BTreeMap<String, Table>>,
 }
 
 impl<'t> ProblemList<'t> {
@@ -21,6 +24,7 @@ impl<'t> ProblemList<'t> {
             text,
             problems: RefCell::default(),
             warnings: RefCell::default(),
+            tables: RefCell::default(),
         }
     }
 
@@ -64,6 +68,16 @@ impl<'t> ProblemList<'t> {
             key: path.to_owned(),
             message: format!("{shown} is not supported by this version yet: ignored"),
         });
+    }
+
+    /// Notes something about the table at `path`, whether the file has it or not.
+    pub(super) fn describe(&self, path: &str, note: impl FnOnce(&mut Table)) {
+        note(self.tables.borrow_mut().entry(path.to_owned()).or_default());
+    }
+
+    /// All tables that were read or looked for, by path.
+    pub(super) fn into_tables(self) -> BTreeMap<String, Table> {
+        self.tables.into_inner()
     }
 
     /// All problems and all warnings, each sorted by line.

@@ -4,31 +4,22 @@
 //! sees all mistakes in one run. A key that was never read is unknown: there is no second list of keys that could
 //! become outdated. Closures passed in by the caller validate the values; this module must not know the meaning of any
 //! key.
+//!
+//! Every accessor also notes what it accepts, so that reading a file describes all files ([`super::schema`]).
 
 use std::cell::RefCell;
+use std::ops::RangeInclusive;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::report::ProblemList;
+use super::shape::Shape;
+pub(super) use super::shape::{Expect, expect};
 use crate::rules::lines::{Place, RuleLines};
 
 /// The number of characters of a value that an error shows.
 const SHOWN: usize = 60;
-
-/// What a key accepts, for the error that refuses something else.
-#[derive(Clone, Copy)]
-pub(super) struct Expect {
-    /// A noun phrase: "a whole number, 1 or more".
-    pub(super) allowed: &'static str,
-    /// An example value as it would be in the file.
-    pub(super) example: &'static str,
-}
-
-/// Shorthand for [`Expect`].
-pub(super) const fn expect(allowed: &'static str, example: &'static str) -> Expect {
-    Expect { allowed, example }
-}
 
 /// Why a value was refused.
 pub(super) enum Refusal {
@@ -85,13 +76,15 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Reads `key`, if it is present.
+    /// Reads `key`, if it is present. What `shape` does not allow, `convert` has to refuse, and it may refuse more.
     pub(super) fn read<T>(
         &self,
         key: &'static str,
         expect: Expect,
+        shape: Shape,
         convert: impl FnOnce(&DeValue<'_>) -> Result<T, Refusal>,
     ) -> Option<T> {
+        self.note(key, expect, shape);
         let value = self.ask(key)?;
         match convert(value.get_ref()) {
             Ok(read) => Some(read),
@@ -109,6 +102,30 @@ impl<'a> Section<'a> {
         expect: Expect,
         convert: impl Fn(&str) -> Result<T, Refusal>,
     ) -> Option<Vec<T>> {
+        self.list(key, expect, Shape::Text, convert)
+    }
+
+    /// Reads the list of words at `key`, if it is present.
+    pub(super) fn read_words(
+        &self,
+        key: &'static str,
+        expect: Expect,
+        words: &[&'static str],
+        reason: &str,
+    ) -> Option<Vec<String>> {
+        self.list(key, expect, Shape::Words(words.to_vec()), |text| {
+            owned_if(words.contains(&text), text, reason)
+        })
+    }
+
+    fn list<T>(
+        &self,
+        key: &'static str,
+        expect: Expect,
+        of: Shape,
+        convert: impl Fn(&str) -> Result<T, Refusal>,
+    ) -> Option<Vec<T>> {
+        self.note(key, expect, Shape::List(Box::new(of)));
         let value = self.ask(key)?;
         let DeValue::Array(elements) = value.get_ref() else {
             self.refuse(key, expect, &Refusal::Type, Found { verb: "is", value });
@@ -131,12 +148,35 @@ impl<'a> Section<'a> {
         expect: Expect,
         convert: impl FnOnce(&str) -> Result<T, Refusal>,
     ) -> Option<T> {
-        self.read(key, expect, |value| text(value).and_then(convert))
+        self.read(key, expect, Shape::Text, |value| text(value).and_then(convert))
+    }
+
+    /// Reads the word at `key`, if it is present, as the value that it stands for.
+    pub(super) fn read_word<T: Copy>(
+        &self,
+        key: &'static str,
+        expect: Expect,
+        words: &[(&'static str, T)],
+        reason: &str,
+    ) -> Option<T> {
+        self.read(key, expect, Shape::words(words), |value| {
+            one_of(words, text(value)?, reason)
+        })
+    }
+
+    /// Reads the whole number at `key`, if it is present. `range` must be one of `T`.
+    pub(super) fn read_whole<T: TryFrom<i128>>(
+        &self,
+        key: &'static str,
+        expect: Expect,
+        range: RangeInclusive<i128>,
+    ) -> Option<T> {
+        self.read(key, expect, Shape::Whole(range.clone()), |value| whole(value, range))
     }
 
     /// Reads the boolean at `key`, if it is present.
     pub(super) fn read_bool(&self, key: &'static str, example: &'static str) -> Option<bool> {
-        self.read(key, expect("true or false", example), |value| {
+        self.read(key, expect("true or false", example), Shape::Bool, |value| {
             value.as_bool().ok_or(Refusal::Type)
         })
     }
@@ -146,9 +186,11 @@ impl<'a> Section<'a> {
         &self,
         key: &'static str,
         expect: Expect,
+        shape: Shape,
         convert: impl FnOnce(&DeValue<'_>) -> Result<T, Refusal>,
     ) -> Option<Option<T>> {
-        self.read(key, expect, |value| match value.as_bool() {
+        let shape = Shape::Either(vec![shape, Shape::False]);
+        self.read(key, expect, shape, |value| match value.as_bool() {
             Some(false) => Ok(None),
             _ => convert(value).map(Some),
         })
@@ -166,6 +208,8 @@ impl<'a> Section<'a> {
 
     /// The tables of the list at `key`, for the caller to read and close.
     pub(super) fn tables(&self, key: &'static str) -> Vec<Section<'a>> {
+        self.report
+            .describe(&self.path, |table| table.key(key).shape = Shape::Tables);
         let Some(value) = self.ask_as(key, &format!("[[{key}]]")) else {
             return Vec::new();
         };
@@ -205,6 +249,8 @@ impl<'a> Section<'a> {
     /// Every entry of this table as a table, located at the offset of its name.
     pub(super) fn entries(&self) -> Vec<(String, Section<'a>)> {
         let mut entries = Vec::new();
+        self.report
+            .describe(&self.path, |table| table.others = Some(Shape::Table));
         for (name, value) in self.table {
             let name_text: &str = name.get_ref();
             let path = self.dotted(name_text);
@@ -226,11 +272,17 @@ impl<'a> Section<'a> {
 
     /// Passes every entry of this table, whatever its name, to `take` as a name and a string.
     pub(super) fn each_text(&self, expect: Expect, mut take: impl FnMut(&str, &str) -> Result<(), Refusal>) {
-        self.each(expect, |name, value| take(name, text(value)?));
+        self.each(expect, Shape::Text, |name, value| take(name, text(value)?));
     }
 
     /// Passes every entry of this table, whatever its name, to `take`.
-    pub(super) fn each(&self, expect: Expect, mut take: impl FnMut(&str, &DeValue<'_>) -> Result<(), Refusal>) {
+    pub(super) fn each(
+        &self,
+        expect: Expect,
+        shape: Shape,
+        mut take: impl FnMut(&str, &DeValue<'_>) -> Result<(), Refusal>,
+    ) {
+        self.report.describe(&self.path, |table| table.others = Some(shape));
         for (name, value) in self.table {
             let name: &str = name.get_ref();
             if let Err(refusal) = take(name, value.get_ref()) {
@@ -241,6 +293,8 @@ impl<'a> Section<'a> {
 
     /// Opens the table at `key`, for the caller to read and close. A table that is not closed may have any keys.
     pub(super) fn open(&self, key: &'static str) -> Option<Section<'a>> {
+        self.report
+            .describe(&self.path, |table| table.key(key).shape = Shape::Table);
         let value = self.ask_as(key, &format!("[{}]", self.dotted(key)))?;
         if let DeValue::Table(table) = value.get_ref() {
             let offset = self.offset_of(key);
@@ -256,8 +310,13 @@ impl<'a> Section<'a> {
         self.report.problem(offset, self.dotted(key), message, hint);
     }
 
-    /// Records that the required `key` is missing.
-    pub(super) fn missing(&self, key: &str, expect: Expect) {
+    /// Records a problem if the required `key` is missing.
+    pub(super) fn require(&self, key: &'static str, expect: Expect) {
+        self.report
+            .describe(&self.path, |table| table.key(key).is_required = true);
+        if self.has(key) {
+            return;
+        }
         self.report.problem(
             self.offset,
             self.dotted(key),
@@ -307,6 +366,7 @@ impl<'a> Section<'a> {
     /// Ends the reading: every key that was not read is unknown.
     pub(super) fn close(self) {
         let asked = self.asked.borrow();
+        self.report.describe(&self.path, |table| table.is_closed = true);
         for (key, value) in self.table {
             let name: &str = key.get_ref();
             if asked.contains(&name) {
@@ -325,6 +385,14 @@ impl<'a> Section<'a> {
                 suggestion(name, &asked, tables),
             );
         }
+    }
+
+    /// Notes what `key` accepts.
+    fn note(&self, key: &'static str, expect: Expect, shape: Shape) {
+        self.report.describe(&self.path, |table| {
+            let key = table.key(key);
+            (key.expect, key.shape) = (Some(expect), shape);
+        });
     }
 
     fn ask(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
@@ -395,10 +463,7 @@ pub(super) fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, Refusal> {
 }
 
 /// Returns the whole number, or refuses its type or a value outside `range`, which must be one of `T`.
-pub(super) fn whole<T: TryFrom<i128>>(
-    value: &DeValue<'_>,
-    range: std::ops::RangeInclusive<i128>,
-) -> Result<T, Refusal> {
+pub(super) fn whole<T: TryFrom<i128>>(value: &DeValue<'_>, range: RangeInclusive<i128>) -> Result<T, Refusal> {
     let integer = value.as_integer().ok_or(Refusal::Type)?;
     match i128::from_str_radix(integer.as_str(), integer.radix()) {
         Ok(number) if number < *range.start() => which("is too small"),

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::host_key::HostKey;
-use super::section::{Expect, Refusal, Section, expect, one_of, owned_if, quoted, which, whole};
+use super::section::{Expect, Refusal, Section, expect, owned_if, quoted, which};
 use super::url::is_ipv6_like;
 use super::values::{is_name, local_path};
 use crate::rules::nginx::{Access, Version, is_file};
@@ -166,11 +166,9 @@ pub(super) fn read(targets: Option<&Section<'_>>) -> (BTreeMap<String, Target>, 
 }
 
 fn read_one(section: &Section<'_>) -> Option<TargetKind> {
-    if !section.has("kind") {
-        section.missing("kind", KIND);
-    }
+    section.require("kind", KIND);
     let kinds = [("local", false), ("sftp", true)];
-    let is_sftp = section.read_text("kind", KIND, |text| one_of(&kinds, text, "is not a kind of target"));
+    let is_sftp = section.read_word("kind", KIND, &kinds, "is not a kind of target");
     match is_sftp {
         Some(false) => {
             section.refuse_keys(&SFTP_ONLY, r#"it is for targets of kind = "sftp""#);
@@ -191,7 +189,7 @@ fn read_sftp(section: &Section<'_>) -> Option<SftpTarget> {
     let host = required(section, "host", HOST, host);
     let docroot = required(section, "docroot", SFTP_DOCROOT, sftp_docroot);
     let user = section.read_text("user", USER, user);
-    let port = section.read("port", PORT, |value| whole(value, 1..=65_535));
+    let port = section.read_whole("port", PORT, 1..=65_535);
     let identity = section.read_text("identity", IDENTITY, ssh_path);
     let known_hosts = section.read_text("known-hosts", KNOWN_HOSTS, ssh_path);
     let host_key = section.read_text("host-key", HOST_KEY, |key| HostKey::parse(key).or_else(which));
@@ -214,9 +212,7 @@ fn required(
     expect: Expect,
     convert: impl FnOnce(&str) -> Result<String, Refusal>,
 ) -> Option<String> {
-    if !section.has(key) {
-        section.missing(key, expect);
-    }
+    section.require(key, expect);
     section.read_text(key, expect, convert)
 }
 

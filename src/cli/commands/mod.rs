@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use syntax_publish::config::schema;
 use syntax_publish::host::panics;
 use syntax_publish::model::event::{Running, Stage};
 use syntax_publish::model::severity::Severity;
@@ -127,6 +128,10 @@ impl Run {
             Command::Doctor { resolver } => Box::pin(self.doctor(resolver)).await,
             Command::Init { yes } => self.init(yes).await,
             Command::Nginx(options) => self.nginx(options).await,
+            Command::Schema => {
+                self.screen.result(&schema::value(), schema::text)?;
+                Ok(0)
+            }
             Command::Completions { shell } => self.print("completions", complete::script(shell)?),
             Command::Man { of: _, out: Some(out) } => {
                 let pages = generated_text::write_man_pages(&out)?;

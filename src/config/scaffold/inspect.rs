@@ -143,7 +143,28 @@ pub fn inspect(folder: &Path, surroundings: &Surroundings) -> Project {
         destination,
         exports,
         aliases: surroundings.home.as_deref().map(of_ssh).unwrap_or_default(),
+        schema: schema(folder),
     }
+}
+
+/// The schema in the npm package of this tool: where the package is installed, in this folder or one above it, or else where
+/// it will be if the folder's package file asks for it.
+///
+/// Without the package there is none. A copy beside the site manifest would not follow updates of the tool, and an editor
+/// that shows a valid new key as an error is worse than one that shows nothing.
+fn schema(folder: &Path) -> Option<String> {
+    const FILE: &str = "node_modules/syntax-publish/schema.json";
+    let absolute = std::path::absolute(folder).ok()?;
+    let above = absolute.ancestors().position(|folder| folder.join(FILE).is_file());
+    if let Some(above) = above.filter(|above| *above > 0) {
+        return Some(format!("{}{FILE}", "../".repeat(above)));
+    }
+    let is_asked_for = || {
+        let package: Value = serde_json::from_str(&read(&folder.join("package.json"))?).ok()?;
+        let mut kinds = ["dependencies", "devDependencies", "optionalDependencies"].into_iter();
+        Some(kinds.any(|kind| package[kind].get("syntax-publish").is_some()))
+    };
+    (above.is_some() || is_asked_for() == Some(true)).then(|| format!("./{FILE}"))
 }
 
 fn read(file: &Path) -> Option<String> {

@@ -57,6 +57,8 @@ pub struct Project {
     pub sources: Vec<String>,
     /// Hosts in the user's ssh configuration.
     pub aliases: Vec<Alias>,
+    /// The schema of the site manifest in an npm package of this tool, relative to the folder.
+    pub schema: Option<String>,
 }
 
 /// The target to publish to.

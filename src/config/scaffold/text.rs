@@ -61,9 +61,14 @@ impl Lines {
 /// # Errors
 /// The problems that the parser reports if a choice is invalid.
 pub fn manifest(found: &Project, choice: &Choice) -> Result<String, ConfigError> {
-    let mut lines = Lines(
-        "# What syntax-publish publishes, and where to. Every key has a default: what is commented out shows it.\n"
-            .to_owned(),
+    let mut lines = Lines(String::new());
+    if let Some(schema) = &found.schema {
+        // Taplo reads this in the first comment alone, and takes the path from the file.
+        lines.line(&format!("#:schema {schema}"), "");
+    }
+    lines.line(
+        "# What syntax-publish publishes, and where to. Every key has a default: what is commented out shows it.",
+        "",
     );
     site(&mut lines, found, choice);
     next(&mut lines, found);

@@ -25,6 +25,7 @@ pub mod packages;
 pub mod panics;
 pub mod remembered;
 pub mod repair;
+pub mod schema;
 pub mod screens;
 pub mod signatures;
 pub mod verify;

@@ -90,6 +90,17 @@ fn a_project_installs_it_from_the_tarballs_and_publishes_with_it() {
     let refused = npx(&["check"]).expect_code(3);
     assert!(refused.stdout.contains("/docs/a"), "{refused}");
 
+    // The schema is that of the binary, and `init` names it.
+    let schema = fs::read_to_string(project.dir.join("node_modules/syntax-publish/schema.json")).expect("a schema");
+    assert_eq!(schema, npx(&["schema"]).expect_code(0).stdout);
+    fs::remove_file(project.dir.join("site-manifest.toml")).expect("a site manifest to remove");
+    npx(&["init", "--yes"]).expect_code(0);
+    let written = fs::read_to_string(project.dir.join("site-manifest.toml")).expect("a site manifest");
+    assert_eq!(
+        written.lines().next(),
+        Some("#:schema ./node_modules/syntax-publish/schema.json")
+    );
+
     for name in ["syntax-publish", &format!("@syntax-publish/{}", platform())] {
         let package = package(&project, name);
         assert_eq!(package["version"], env!("CARGO_PKG_VERSION"));
@@ -129,7 +140,8 @@ fn signals_reach_the_binary_and_its_end_is_that_of_the_launcher() {
 #[test]
 fn without_a_binary_for_this_machine_it_says_what_to_do() {
     let project = Project::new();
-    let nothing = project.write("binary", "");
+    // It prints a schema while the packages are made.
+    let nothing = project.write("binary", "#!/bin/sh\necho '{}'\n");
     let tarballs = pack(&project, &[("linux-x64", &nothing), ("darwin-arm64", &nothing)]);
     // npm takes a package of another platform for an optional dependency that is left out.
     install(&project, &tarballs[2..]);
