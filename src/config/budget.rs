@@ -2,11 +2,13 @@
 //!
 //! Pure. This module only holds the limits; it must not depend on how anything is measured.
 
+use toml::de::DeValue;
+
 use super::Level;
 use super::check::{LEVEL, LEVELS};
 use super::section::{Expect, FromSection, Refusal, Section, expect, text, which, whole};
 use super::shape::Shape;
-use super::values::parse_size;
+use super::values::{parse_size, percent};
 
 /// `[budget]`: limits in bytes. `None`: no limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,16 +21,35 @@ pub struct Budget {
     pub total: Option<u64>,
     /// The largest file, without its encodings.
     pub file: Option<u64>,
+    /// By how much all files, without their encodings, may be more than those of the live release.
+    pub growth: Option<Growth>,
     /// The effect of exceeding a limit.
     pub level: Level,
 }
 
+/// By how much a site may grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Growth {
+    /// By this many bytes.
+    Bytes(u64),
+    /// By this share of the live release, in percent.
+    Percent(u8),
+}
+
 impl Budget {
-    /// Whether anything has to be measured.
+    /// Whether anything of the site itself has to be measured.
     #[must_use]
     pub fn is_set(&self) -> bool {
         let limits = [self.first_load, self.scripts, self.total, self.file];
         self.level != Level::Off && limits.iter().any(Option::is_some)
+    }
+}
+
+fn bytes(value: &DeValue<'_>) -> Result<u64, Refusal> {
+    match text(value) {
+        Ok(text) => parse_size(text).or_else(which),
+        Err(Refusal::Type) if value.as_integer().is_some() => whole(value, 0..=i128::from(u64::MAX)),
+        Err(refusal) => Err(refusal),
     }
 }
 
@@ -41,20 +62,24 @@ const SIZE: Expect = expect(
     r#""200 kB""#,
 );
 
+const GROWTH: Expect = expect(
+    "a size, as for the other limits, or a whole percentage from \"0%\" to \"100%\"",
+    r#""10%""#,
+);
+
 impl FromSection for Budget {
     fn from_section(section: &Section<'_>) -> Self {
-        let size = |key| {
-            section.read(key, SIZE, size_shape(), |value| match text(value) {
-                Ok(text) => parse_size(text).or_else(which),
-                Err(Refusal::Type) if value.as_integer().is_some() => whole(value, 0..=i128::from(u64::MAX)),
-                Err(refusal) => Err(refusal),
-            })
-        };
+        let size = |key| section.read(key, SIZE, size_shape(), bytes);
+        let growth = section.read("growth", GROWTH, size_shape(), |value| match text(value) {
+            Ok(text) if text.ends_with('%') => percent(text).map(Growth::Percent),
+            _ => bytes(value).map(Growth::Bytes),
+        });
         Self {
             first_load: size("first-load"),
             scripts: size("scripts"),
             total: size("total"),
             file: size("file"),
+            growth,
             level: section
                 .read_word("level", LEVEL, &LEVELS, "is no level")
                 .unwrap_or(Level::Warn),

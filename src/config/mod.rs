@@ -39,7 +39,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-pub use budget::Budget;
+pub use budget::{Budget, Growth};
 pub use channels::Channels;
 pub use check::{CHECKS, Check, KnownFindings, Level, Levels};
 pub use csp::{Csp, CspMode};

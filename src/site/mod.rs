@@ -14,6 +14,7 @@ pub mod decode;
 pub mod encode;
 mod error;
 pub mod fingerprint;
+pub mod growth;
 pub mod moved;
 pub mod pipeline;
 pub mod plain_folder;

@@ -96,6 +96,9 @@ pub struct Inspected {
     /// How requests to the site are answered.
     #[serde(skip)]
     pub rules: Rules,
+    /// The manifest, if it had to be made.
+    #[serde(skip)]
+    pub site: Option<Site>,
 }
 
 /// A file of the export that stays unchanged, at least in part, as in [`Inspected`].
@@ -231,7 +234,7 @@ impl<'a> LocalSite<'a> {
     ///
     /// # Errors
     /// [`SiteError::Scan`] if the export can't be read.
-    pub fn inspect(self) -> Result<Inspected, SiteError> {
+    pub fn inspect(self, compares: bool) -> Result<Inspected, SiteError> {
         let (scan, cache) = self.scan_and_recall()?;
         let source: Arc<dyn Source> = Arc::new(Export::new(self.export));
         let checked = self.find_problems(&scan.assets, &*source, cache.as_ref())?;
@@ -254,7 +257,7 @@ impl<'a> LocalSite<'a> {
         }
         let unclassified = survey.facts.iter().map(|facts| u64::from(facts.unclassified)).sum();
         let learn = |survey, rewritten: &[_]| self.learn(&scan, cache, survey, rewritten);
-        if !self.config.budget.is_set() {
+        if !self.config.budget.is_set() && !compares {
             learn(checked.survey, &[]);
             return Ok(Inspected {
                 problems: checked.problems,
@@ -262,6 +265,7 @@ impl<'a> LocalSite<'a> {
                 unclassified,
                 budget: Vec::new(),
                 rules: checked.rules,
+                site: None,
             });
         }
         // What is sent to visitors is known only of the finished site.
@@ -273,6 +277,7 @@ impl<'a> LocalSite<'a> {
             unclassified,
             budget: prepared.spent,
             rules: prepared.rules,
+            site: Some(prepared.site),
         })
     }
 
@@ -616,7 +621,9 @@ mod tests {
         let files = [("a.html", "x"), ("a.txt", "0:{\n"), ("404.html", "x")];
         let unread = |files: &[(&str, &str)], text: &str| {
             let (config, folder) = (config(text), export(files));
-            let inspected = LocalSite::new(&config, folder.path(), None, &Silent).inspect().unwrap();
+            let inspected = LocalSite::new(&config, folder.path(), None, &Silent)
+                .inspect(false)
+                .unwrap();
             inspected.unread.len()
         };
         let of_vitepress = [&files[..], &VITEPRESS].concat();

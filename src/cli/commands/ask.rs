@@ -1,10 +1,12 @@
 //! The commands that change nothing on a target: they only query it, or work on this machine.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use syntax_publish::config::{KnownFindings, Level};
 use syntax_publish::live::visitor;
 use syntax_publish::model::encoding::Recipe;
+use syntax_publish::model::manifest::Site;
 use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::release::ReleaseId;
 use syntax_publish::model::severity::Severity;
@@ -13,12 +15,13 @@ use syntax_publish::rules::Rules;
 use syntax_publish::rules::marker::Fit;
 use syntax_publish::site::check::known::{self, Findings, FindingsBaseline, Reference};
 use syntax_publish::site::check::moved;
+use syntax_publish::site::growth::{Grown, GrowthCheck};
 use syntax_publish::site::moved::MovedCheck;
 use syntax_publish::site::pipeline::{self, Prepared};
 use syntax_publish::site::plain_folder;
 use syntax_publish::store::former_releases::{FormerReleases, Window};
 use syntax_publish::store::open::StoreState;
-use syntax_publish::store::plan::{self, HostFacts, Plan};
+use syntax_publish::store::plan::{self, HostFacts, HostQuestion, Plan};
 use syntax_publish::store::publish::{self, Judged, ToJudge};
 use syntax_publish::store::session::Session;
 use syntax_publish::store::{Error, StoreError, open, releases};
@@ -79,6 +82,52 @@ impl Planned {
             None => Ok(self),
         }
     }
+}
+
+/// What a check compares the export with.
+enum Against {
+    /// A file of findings.
+    Baseline(Reference),
+    /// A target.
+    Target(LiveTarget),
+}
+
+/// A target, and what was read of its live release.
+struct LiveTarget {
+    session: Session,
+    facts: HostFacts,
+}
+
+impl LiveTarget {
+    /// Compares the size of a site with that of the live release, if there is one.
+    async fn grown(&mut self, check: &GrowthCheck, site: &Site) -> Result<Option<Grown>, Failure> {
+        if self.facts.current.is_none() {
+            return Ok(None);
+        }
+        let plan = plan_of(&self.session, &mut self.facts, site, |_| BTreeSet::new()).await?;
+        let former = plan::former_files(&plan.changes, &self.facts);
+        Ok(Some(check.grown(site, &plan.changes, &former)))
+    }
+}
+
+/// Asks a target what it has of a site, and plans the rest. `also` returns what else to ask.
+async fn plan_of(
+    session: &Session,
+    facts: &mut HostFacts,
+    site: &Site,
+    also: impl Fn(&HostFacts) -> BTreeSet<HostQuestion>,
+) -> Result<Plan, Failure> {
+    open::answer(session, facts, Vec::new(), None, |facts| {
+        let mut asked = plan::questions(site, facts);
+        asked.extend(also(facts));
+        asked
+    })
+    .await?;
+    let plan = Plan::new(site, facts).map_err(|open| Error::KeptChanging {
+        attempts: 1,
+        reason: format!("{} questions were left open", open.len()),
+    })?;
+    Ok(plan)
 }
 
 impl Run {
@@ -148,7 +197,11 @@ impl Run {
             live: &facts.live_findings(),
             earlier: &earlier,
         };
-        let Judged { problems, refused } = publish::check_refusals(session, to_judge, &refusals).await?;
+        let Judged {
+            problems,
+            growth,
+            refused,
+        } = publish::check_refusals(session, to_judge, &refusals).await?;
         let wanted = plan.wanted.iter();
         let value = json::Publish {
             previous: plan.previous.clone(),
@@ -165,7 +218,7 @@ impl Run {
             round_trips: session.counts().round_trips(),
             seconds: self.began.elapsed().as_secs_f64(),
             problems,
-            budget: std::mem::take(&mut prepared.spent),
+            budget: std::mem::take(&mut prepared.spent).into_iter().chain(growth).collect(),
             ..json::Publish::counting(&plan.changes, prepared.site.files)
         };
         let site = &prepared.site;
@@ -186,18 +239,11 @@ impl Run {
     pub(super) async fn compare(&self, workplace: &Workplace, session: &Session) -> Result<Compared, Failure> {
         let (prepared, store_snapshot) = self.prepare_and_connect(workplace, session, Judge::WithThePlan).await?;
         let mut facts = store_snapshot.facts;
-        open::answer(session, &mut facts, Vec::new(), None, |facts| {
-            let mut asked = plan::questions(&prepared.site, facts);
-            if !prepared.problems.is_empty() {
-                asked.extend(plan::findings_questions(facts));
-            }
-            asked
-        })
-        .await?;
-        let plan = Plan::new(&prepared.site, &facts).map_err(|open| Error::KeptChanging {
-            attempts: 1,
-            reason: format!("{} questions were left open", open.len()),
-        })?;
+        let also = |facts: &HostFacts| match prepared.problems.is_empty() {
+            true => BTreeSet::new(),
+            false => plan::findings_questions(facts),
+        };
+        let plan = plan_of(session, &mut facts, &prepared.site, also).await?;
         Ok(Compared {
             prepared,
             store_state: store_snapshot.store_state,
@@ -209,7 +255,24 @@ impl Run {
     pub(super) async fn check(&self, options: Check) -> Result<u8, Failure> {
         let workplace = self.workplace()?;
         let live = self.compared_with(&options).await?;
-        let mut found = self.on_export(workplace, |site| site.inspect()).await?;
+        let growth = GrowthCheck::new(&workplace.config.budget, &workplace.config.fingerprint.prefix);
+        let growth = growth.filter(|_| options.against.is_some());
+        let compares = growth.is_some();
+        let mut found = self.on_export(workplace, move |site| site.inspect(compares)).await?;
+        let live = match live {
+            Some(Against::Target(mut target)) => {
+                if let (Some(check), Some(site)) = (growth, &found.site)
+                    && let Some(grown) = target.grown(&check, site).await?
+                {
+                    found.budget.push(grown.spending);
+                    found.problems.extend(grown.problem);
+                    found.problems.sort();
+                }
+                Some(target.facts.live_findings())
+            }
+            Some(Against::Baseline(reference)) => Some(reference),
+            None => None,
+        };
         self.finish();
         if let Some(file) = &options.write_baseline {
             let baseline = FindingsBaseline::of(&found.problems);
@@ -234,9 +297,9 @@ impl Run {
     }
 
     /// Returns what to compare the findings of the export with. `None` if there is nothing to compare with.
-    async fn compared_with(&self, options: &Check) -> Result<Option<Reference>, Failure> {
+    async fn compared_with(&self, options: &Check) -> Result<Option<Against>, Failure> {
         if let Some(file) = &options.baseline {
-            return read_baseline(file).map(Some);
+            return read_baseline(file).map(|known| Some(Against::Baseline(known)));
         }
         let Some(target) = &options.against else {
             return Ok(None);
@@ -248,7 +311,7 @@ impl Run {
         let mut facts = open::inspect(&session, []).await?.facts;
         let questions = plan::findings_questions(&facts);
         open::ask(&session, &mut facts, &questions).await?;
-        Ok(Some(facts.live_findings()))
+        Ok(Some(Against::Target(LiveTarget { session, facts })))
     }
 
     pub(super) async fn build(&self, out: PathBuf) -> Result<u8, Failure> {

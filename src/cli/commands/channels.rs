@@ -49,7 +49,7 @@ impl Run {
         let hidden = why_hidden(workplace, name, &prepared).await?;
         let value = json::Publish {
             timings,
-            budget: prepared.spent.clone(),
+            budget: prepared.spent.iter().cloned().chain(published.growth.clone()).collect(),
             channel: Some(name.to_string()),
             url: url(workplace, name),
             shown: hidden.as_ref().map(Option::is_none),

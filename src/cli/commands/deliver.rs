@@ -192,7 +192,7 @@ impl Run {
             timings,
             delivery: looks::seen(&report),
             vhost: report.vhost.as_ref().map(|fit| self.vhost_of(fit)),
-            budget: looking.budget,
+            budget: looking.budget.into_iter().chain(published.growth.clone()).collect(),
             error: error.flatten(),
             ..json::Publish::of(&published, round_trips, took)
         };

@@ -107,6 +107,59 @@ fn finding(spending: &Spending, excess: &Excess, others: usize) -> RawFinding {
     finding
 }
 
+/// How a site has grown since the live release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Growing {
+    /// The bytes of the live release.
+    pub before: u64,
+    /// The bytes of the site.
+    pub now: u64,
+    /// By how many bytes it may grow.
+    pub limit: u64,
+    /// The files that have grown most, the first one most of all.
+    pub largest: Vec<GrownFile>,
+}
+
+/// A file that was added or has grown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrownFile {
+    /// Its path.
+    pub path: SitePath,
+    /// The bytes that it had; `None` if it was added.
+    pub before: Option<u64>,
+    /// By how many bytes it has grown.
+    pub grown: u64,
+}
+
+/// Reports a site that has grown by more than it may.
+#[must_use]
+pub fn growth_problem(growing: &Growing, level: Level) -> Option<Problem> {
+    let (before, now) = (growing.before, growing.now);
+    let grown = now.saturating_sub(before);
+    let more = grown.checked_sub(growing.limit).filter(|more| *more > 0)?;
+    let message = format!(
+        "the site has grown by {}, from {} to {}: {} more than `growth` in [budget] allows",
+        size(grown),
+        size(before),
+        size(now),
+        size(more)
+    );
+    let files = growing.largest.iter().map(|file| {
+        let (path, grown) = (&file.path, size(file.grown));
+        match file.before {
+            None => format!("{path} (added, {grown})"),
+            Some(before) => format!("{path} ({grown} more than the {} before)", size(before)),
+        }
+    });
+    let files: Vec<String> = files.collect();
+    let hint = format!(
+        "most of it: {}; make them smaller, or raise the limit",
+        files.join(", ")
+    );
+    // Always: the next publish is compared with another release.
+    RawFinding::new("", message, hint).always().problem(NAME, level)
+}
+
 /// Formats a size in the units that the site manifest has.
 #[must_use]
 pub fn size(bytes: u64) -> String {

@@ -27,6 +27,7 @@ use crate::model::path::SitePath;
 use crate::model::release::{Generation, ReleaseDocument, ReleaseId, timestamp};
 use crate::model::tree::File;
 use crate::site::check::Problem;
+use crate::site::check::budget::Spending;
 use crate::site::check::known::Findings;
 use crate::site::source::Source;
 use crate::store::Error;
@@ -154,6 +155,8 @@ pub struct Published {
     pub changes_known: bool,
     /// What is wrong with the site. Findings that the live release has, too, are marked.
     pub problems: Vec<Problem>,
+    /// What the limit of the growth is compared with, if there is one and it was judged.
+    pub growth: Option<Spending>,
 }
 
 /// Everything that stays the same from attempt to attempt.
@@ -412,7 +415,7 @@ impl Publish<'_> {
         if let Some(refused) = judged.refused {
             return Err(AttemptError::Failed(refused));
         }
-        let problems = judged.problems;
+        let (problems, growth) = (judged.problems, judged.growth);
         let sending = self.send(&store_state, &plan, &problems, staging_dir);
         let (staged_release, ()) = futures_util::future::join(sending, probe(&plan, former)).await;
         let mut staged_release = staged_release?;
@@ -433,6 +436,7 @@ impl Publish<'_> {
             owed: staged_release.owing.1,
             changes_known: plan.changes_known,
             problems,
+            growth,
         })
     }
 
@@ -499,6 +503,7 @@ impl Publish<'_> {
             owed,
             changes_known: plan.changes_known,
             problems: self.options.refusals.of_live(),
+            growth: None,
         }
     }
 
@@ -561,6 +566,7 @@ impl Publish<'_> {
             sent: sync::Sent::default(),
             owed,
             problems: self.options.refusals.of_live(),
+            growth: None,
         })
     }
 }

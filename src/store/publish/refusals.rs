@@ -13,9 +13,11 @@ use crate::config::{KnownFindings, Level, SiteConfig, compile_globs};
 use crate::model::manifest::{ChangeKind, Site, is_page};
 use crate::model::severity::Severity;
 use crate::site::SiteError;
+use crate::site::check::budget::Spending;
 use crate::site::check::immutable::{Conflict, Content, Earlier};
 use crate::site::check::known::{self, Reference};
 use crate::site::check::{self, Problem};
+use crate::site::growth::GrowthCheck;
 use crate::site::moved::{Former, MovedCheck};
 use crate::site::source::Source;
 use crate::store::Error;
@@ -35,6 +37,8 @@ pub struct Refusals {
     pub immutable: Level,
     /// What to do if all of `.well-known/` would be removed. Ignored if any removal is allowed.
     pub well_known: Level,
+    /// How much the site may grow; `None` means any.
+    pub growth: Option<GrowthCheck>,
     /// How to find addresses that would become 404s; `None` means not at all.
     pub moved: Option<MovedCheck>,
     /// Paths whose findings are ignored.
@@ -51,6 +55,7 @@ impl Default for Refusals {
             max_removed: None,
             immutable: Level::Error,
             well_known: Level::Error,
+            growth: None,
             moved: None,
             allowed: GlobSet::empty(),
             problems: Vec::new(),
@@ -70,6 +75,7 @@ impl Refusals {
             max_removed: Some(config.publish.max_removed),
             immutable: config.check.levels.of(check::immutable::NAME),
             well_known: config.check.levels.of(check::well_known::NAME),
+            growth: GrowthCheck::new(&config.budget, &config.fingerprint.prefix),
             moved: Some(moved),
             allowed,
             problems,
@@ -86,6 +92,7 @@ impl Refusals {
         Self {
             max_removed: None,
             moved: None,
+            growth: self.growth.map(GrowthCheck::of_preview),
             immutable: match self.immutable {
                 Level::Error => Level::Warn,
                 level => level,
@@ -114,6 +121,8 @@ impl Refusals {
 pub struct Judged {
     /// What is wrong. Findings that the live release has, too, are marked.
     pub problems: Vec<Problem>,
+    /// What the limit of the growth is compared with, if there is one and a live release.
+    pub growth: Option<Spending>,
     /// Why the publish is refused, if it is.
     pub refused: Option<Error>,
 }
@@ -156,6 +165,9 @@ pub async fn check_refusals(session: &Session, judged: ToJudge<'_>, refusals: &R
         problems.extend(lost.filter(|problem| !refusals.allowed.is_match(&problem.path)));
     }
     problems.extend(moved(session, judged, refusals).await?);
+    let growth = refusals.growth.as_ref().filter(|_| plan.previous.is_some());
+    let growth = growth.map(|check| check.grown(site, &plan.changes, judged.former));
+    problems.extend(growth.iter().filter_map(|growth| growth.problem.clone()));
     let is_wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
     let refused = mass_removal(site, plan, refusals.max_removed).or_else(|| {
         is_wrong.then(|| {
@@ -164,7 +176,11 @@ pub async fn check_refusals(session: &Session, judged: ToJudge<'_>, refusals: &R
             })
         })
     });
-    Ok(Judged { problems, refused })
+    Ok(Judged {
+        problems,
+        growth: growth.map(|growth| growth.spending),
+        refused,
+    })
 }
 
 /// The problems for addresses that are or would become 404s, each with its likely new address.

@@ -713,6 +713,61 @@ fn budget_that_is_exceeded_stops_a_publish_only_if_its_level_says_so() {
 }
 
 #[test]
+fn growth_is_judged_against_the_live_release_wherever_that_is_known() {
+    let project = project("export");
+    let budget = |text: &str| project.write_manifest(&format!("{MANIFEST}[budget]\n{text}\n"));
+    budget("growth = \"10 kB\"\nlevel = \"error\"");
+    // There is nothing to compare with.
+    let first = project.run(&["publish", "--json"]).expect_code(0).json();
+    assert_eq!(first["budget"], Value::Null, "{first}");
+    project.write("out/big.png", &"x".repeat(25_000));
+    let what = "the site has grown by 25.0 kB";
+    let of = |value: &Value, most: u64| {
+        let growth = &value["budget"][0];
+        assert_eq!(
+            (&growth["key"], &growth["bytes"]),
+            (&"growth".into(), &25_000.into()),
+            "{value}"
+        );
+        assert_eq!(growth["limit"], most, "{value}");
+    };
+    let checked = project
+        .run(&["check", "--against", "local", "--json"])
+        .expect_code(3)
+        .json();
+    of(&checked, 10_000);
+    let planned = project.run(&["plan", "--json"]).expect_code(3).json();
+    of(&planned, 10_000);
+    let refused = project.run(&["publish"]).expect_code(3);
+    assert!(
+        refused.stderr.contains(what) && refused.stderr.contains("big.png (added, 25.0 kB)"),
+        "{refused}"
+    );
+    // There it has nothing to compare with.
+    let alone = project.run(&["check", "--json"]).expect_code(0).json();
+    assert_eq!(alone["budget"], Value::Null);
+    // A preview only warns, and its promotion is refused.
+    let preview = project.run(&["publish", "--channel", "a", "--json"]).expect_code(0);
+    assert!(preview.stderr.contains(what), "{preview}");
+    of(&preview.json(), 10_000);
+    let refused = project.run(&["promote", "a"]).expect_code(3);
+    assert!(refused.stderr.contains(what), "{refused}");
+    budget("growth = \"10 kB\"\nlevel = \"off\"");
+    let planned = project.run(&["plan", "--json"]).expect_code(0).json();
+    assert_eq!(planned["budget"], Value::Null);
+    budget("growth = \"0%\"");
+    let published = project.run(&["publish", "--json"]).expect_code(0);
+    assert!(published.stderr.contains(what), "{published}");
+    of(&published.json(), 0);
+    // What was published is what the next one is compared with.
+    project.write("out/index.html", "<!DOCTYPE html><title>Small</title>");
+    let smaller = project.run(&["plan", "--json"]).json();
+    assert_eq!(smaller["budget"][0]["bytes"], 0, "{smaller}");
+    let mut found = smaller["problems"].as_array().into_iter().flatten();
+    assert!(found.all(|problem| problem["check"] != "budget"), "{smaller}");
+}
+
+#[test]
 fn base_path_of_a_site_with_an_absolute_asset_prefix_is_found() {
     let project = Project::new();
     let head = "<script src=\"https://someone.github.io/handbook/_next/static/chunks/a.js\" async=\"\"></script>\
