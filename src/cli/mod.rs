@@ -94,9 +94,10 @@ pub async fn run(args: Args) -> u8 {
     let command = args.command.unwrap_or(Command::Publish(args.publish));
     // A signal is the normal end of a preview.
     let is_endless = matches!(command, Command::Watch(_));
+    let asked = stop::asked(is_endless);
     let outcome = tokio::select! {
         outcome = run.command(command) => outcome,
-        number = stop::asked(is_endless) => stop::end(&run, number, is_endless).await,
+        number = asked => stop::end(&run, number, is_endless).await,
     };
     run.finish();
     let failure = match outcome {

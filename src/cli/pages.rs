@@ -32,6 +32,8 @@ pub struct Grouped {
 pub struct Item {
     pub change: ChangeKind,
     pub url: String,
+    /// The title of a page, if it is known.
+    pub title: Option<String>,
 }
 
 /// The kinds of changes, in the order in which they are counted.
@@ -64,6 +66,20 @@ pub fn url(rules: &Rules, path: &str) -> String {
     }
 }
 
+impl Grouped {
+    /// Adds the titles of pages, which are by path.
+    pub fn with_titles(mut self, titles: &BTreeMap<SitePath, String>, rules: &Rules) -> Self {
+        let by_url: BTreeMap<String, &String> = titles
+            .iter()
+            .map(|(path, title)| (url(rules, path.as_str()), title))
+            .collect();
+        for page in &mut self.pages {
+            page.title = by_url.get(&page.url).map(|title| (*title).clone());
+        }
+        self
+    }
+}
+
 /// Groups changes. `is_file` tells whether the site has a file, now or before.
 pub fn grouped(changes: &Changes, rules: &Rules, is_file: &dyn Fn(&str) -> bool) -> Grouped {
     let mut pages: BTreeMap<String, ChangeKind> = BTreeMap::new();
@@ -89,6 +105,7 @@ pub fn grouped(changes: &Changes, rules: &Rules, is_file: &dyn Fn(&str) -> bool)
             grouped.files.push(Item {
                 change: *change,
                 url: url(rules, text),
+                title: None,
             });
         }
     }
@@ -97,6 +114,7 @@ pub fn grouped(changes: &Changes, rules: &Rules, is_file: &dyn Fn(&str) -> bool)
         .map(|moved| Item {
             change: moved.change,
             url: format!("{}{}", rules.base_path, moved.address),
+            title: None,
         })
         .collect();
     grouped.pages = pages
@@ -104,6 +122,7 @@ pub fn grouped(changes: &Changes, rules: &Rules, is_file: &dyn Fn(&str) -> bool)
         .map(|(path, change)| Item {
             change,
             url: url(rules, &path),
+            title: None,
         })
         .collect();
     grouped

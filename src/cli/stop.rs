@@ -14,25 +14,29 @@ use super::screen::say;
 /// Maximum time for the last operations over the connection.
 const LAST_WORDS: Duration = Duration::from_millis(800);
 
-/// Waits for a signal to end the run, and returns its number. An endless command also ends with its terminal, because
+/// Handles the signals that end the run from now on. Returns what waits for one, and returns its number. An endless command also ends with its terminal, because
 /// it started processes that have to be cleaned up, unless it was started to outlive the terminal, as with `nohup`.
-pub async fn asked(is_endless: bool) -> i32 {
+pub fn asked(is_endless: bool) -> impl Future<Output = i32> {
     let (interrupt, terminate, hangup) = (SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup());
-    let (Ok(mut interrupted), Ok(mut terminated)) = (signal(interrupt), signal(terminate)) else {
-        // Without handlers, the signals have their default effect.
-        return std::future::pending().await;
-    };
+    // Not when the future is first polled: the run may have printed by then that it can be ended.
+    let handlers = (signal(interrupt), signal(terminate));
     let mut hung_up = (is_endless && !ignores_hangups()).then(|| signal(hangup));
-    let hung_up = async {
-        match &mut hung_up {
-            Some(Ok(hung_up)) => hung_up.recv().await,
-            _ => std::future::pending().await,
+    async move {
+        let (Ok(mut interrupted), Ok(mut terminated)) = handlers else {
+            // Without handlers, the signals have their default effect.
+            return std::future::pending().await;
+        };
+        let hung_up = async {
+            match &mut hung_up {
+                Some(Ok(hung_up)) => hung_up.recv().await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = interrupted.recv() => interrupt.as_raw_value(),
+            _ = terminated.recv() => terminate.as_raw_value(),
+            _ = hung_up => hangup.as_raw_value(),
         }
-    };
-    tokio::select! {
-        _ = interrupted.recv() => interrupt.as_raw_value(),
-        _ = terminated.recv() => terminate.as_raw_value(),
-        _ = hung_up => hangup.as_raw_value(),
     }
 }
 
@@ -64,4 +68,18 @@ pub async fn end(run: &Run, number: i32, is_endless: bool) -> Result<u8, Failure
     let text = "interrupted after the release went live; old releases are left to the next prune";
     say("note", text);
     Ok(failure.exit_code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_counts_as_soon_as_it_is_listened_for() {
+        let asked = asked(false);
+        // Without a handler this ends the test.
+        let sent = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
+        assert!(sent.is_ok());
+        assert_eq!(asked.await, SignalKind::terminate().as_raw_value());
+    }
 }

@@ -240,6 +240,12 @@ impl Classes {
         }
     }
 
+    /// The generator.
+    #[must_use]
+    pub const fn made_by(&self) -> Generator {
+        self.generator
+    }
+
     /// The generator, if its files have patterns that not every site has.
     #[must_use]
     pub fn generator(&self) -> Option<Generator> {

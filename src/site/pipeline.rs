@@ -49,6 +49,8 @@ pub struct Prepared {
     pub rules: Rules,
     /// URLs of chunks that pages reference but the export lacks.
     pub missing_chunks: BTreeSet<String>,
+    /// The titles of pages by their paths. A page without one is left out.
+    pub titles: BTreeMap<SitePath, String>,
     /// What each page loads at first; empty without a budget.
     first_loads: Vec<FirstLoad>,
     /// What the limits of the budget are compared with; empty without a budget.
@@ -66,6 +68,7 @@ impl Prepared {
             left_out: LeftOut::default(),
             rules,
             missing_chunks: BTreeSet::new(),
+            titles: BTreeMap::new(),
             first_loads: Vec::new(),
             spent: Vec::new(),
         }
@@ -373,6 +376,8 @@ impl<'a> LocalSite<'a> {
         problems.extend(check::redirects::problems(&moved.bad, &table, &addresses, level));
         let level = config.check.levels.of(check::headers::NAME);
         problems.extend(check::headers::problems(&own.bad, level));
+        let level = config.check.levels.of(check::indexing::NAME);
+        problems.extend(check::indexing::by_headers(&rules, &paths, level));
         problems.retain(|problem| !allowed.is_match(&problem.path));
         problems.sort();
         Ok(Checked {
@@ -409,6 +414,11 @@ impl<'a> LocalSite<'a> {
         let all = scan.assets.iter().zip(&survey.facts);
         let texts = all.filter(|(_, facts)| facts.is_text);
         let texts: HashSet<SitePath> = texts.map(|(asset, _)| asset.path.clone()).collect();
+        let titles = scan.assets.iter().zip(&survey.facts).filter_map(|(asset, facts)| {
+            let head = facts.head.as_ref().filter(|head| !head.title.is_empty())?;
+            Some((asset.path.clone(), head.title.clone()))
+        });
+        let titles = titles.collect();
         let (site, ()) = rayon::join(
             || self.manifest(finished.assets, &texts, &rules, &redirects),
             || learn(survey, &finished.rewritten),
@@ -416,6 +426,7 @@ impl<'a> LocalSite<'a> {
         Ok(Prepared {
             rules,
             missing_chunks,
+            titles,
             site,
             source: finished.source,
             problems,

@@ -137,7 +137,7 @@ pub enum Error {
     LiveMoved {
         /// The channel.
         channel: ChannelName,
-        /// The release that was live when the channel was published.
+        /// The release that was live when the channel was published, if it is still there.
         base: Option<ReleaseId>,
         /// The release that is live now.
         live: Option<ReleaseId>,

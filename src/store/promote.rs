@@ -102,17 +102,27 @@ impl Promotion {
     /// Refuses if another release went live since the channel was published, because promoting would undo it.
     ///
     /// # Errors
-    /// [`Error::LiveMoved`].
-    pub fn refuse_if_live_moved(&self, channel: &ChannelName, live: &StoreSnapshot) -> Result<(), Error> {
+    /// [`Error::LiveMoved`], or why the host can't be asked what it names.
+    pub async fn refuse_if_live_moved(
+        &self,
+        session: &Session,
+        channel: &ChannelName,
+        live: &StoreSnapshot,
+    ) -> Result<(), Error> {
         let root = live.facts.live.get(&SitePath::root()).copied().flatten();
         let live = live.store_state.current.as_ref();
         // Promoting what is live already undoes nothing.
         if self.document.previous.as_ref() == live || root == Some(self.document.root) {
             return Ok(());
         }
+        // A release that was pruned can't be compared with.
+        let base = match &self.document.previous {
+            Some(base) => open::document(session, base).await?.map(|_| base.clone()),
+            None => None,
+        };
         Err(Error::LiveMoved {
             channel: channel.clone(),
-            base: self.document.previous.clone(),
+            base,
             live: live.cloned(),
         })
     }

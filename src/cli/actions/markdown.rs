@@ -9,33 +9,42 @@ use syntax_publish::model::release::ReleaseId;
 use syntax_publish::model::severity::Severity;
 use syntax_publish::site::check::Problem;
 use syntax_publish::site::check::budget::{Spending, size};
+use url::Url;
 
 use super::SummaryInput;
 use crate::cli::format::{bytes, count};
 use crate::cli::json;
-use crate::cli::pages::mark;
+use crate::cli::pages::{Item, mark};
 use crate::cli::problems::{level, name, totals};
 
 /// Maximum number of rows in a table. The runner rejects summaries larger than 1 MiB.
 const ROWS: usize = 100;
 
+/// Maximum number of characters of a title.
+const TITLE: usize = 80;
+
 /// Formats text as inline code, for use in a line or a table cell.
 fn code(text: &str) -> String {
-    let mut out = String::from("<code>");
+    format!("<code>{}</code>", plain(text))
+}
+
+/// Text that is nothing but text, also inside an element and in an attribute of one.
+fn plain(text: &str) -> String {
+    let mut out = String::new();
     for c in text.chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             // Characters with a meaning in Markdown, even inside an HTML element.
-            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '!' | '#' | '@' | ':' => {
+            '"' | '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '!' | '#' | '@' | ':' => {
                 let _ = write!(out, "&#{};", u32::from(c));
             }
             c if c.is_control() => out.push(' '),
             c => out.push(c),
         }
     }
-    out + "</code>"
+    out
 }
 
 /// Formats a table with two columns.
@@ -62,12 +71,36 @@ fn changes(told: &SummaryInput<'_>) -> String {
         count(all as u64, "change")
     );
     for item in told.grouped.items().take(ROWS) {
-        let _ = writeln!(text, "| {} | {} |", mark(item.change), code(&item.url));
+        let _ = writeln!(
+            text,
+            "| {} | {}{} |",
+            mark(item.change),
+            link(item, told.url),
+            code(&item.url)
+        );
     }
     if let Some(more) = all.checked_sub(ROWS).filter(|more| *more > 0) {
         let _ = writeln!(text, "| | and {more} more |");
     }
     text + "\n</details>\n"
+}
+
+/// The title of a page as a link to it, with a space behind it; empty if the title or the site's address is not known.
+fn link(item: &Item, site: Option<&str>) -> String {
+    let address = site.and_then(|site| Url::parse(site).ok()?.join(&item.url).ok());
+    let link = |(title, address): (&String, Url)| {
+        let (address, title) = (plain(address.as_str()), plain(&shortened(title)));
+        format!("<a href=\"{address}\">{title}</a> ")
+    };
+    item.title.as_ref().zip(address).map(link).unwrap_or_default()
+}
+
+/// A title of a page that is not too long for a table.
+fn shortened(title: &str) -> String {
+    match title.char_indices().nth(TITLE) {
+        Some((end, _)) => format!("{}…", &title[..end]),
+        None => title.to_owned(),
+    }
 }
 
 /// The findings of the checks; empty if there are none.
@@ -142,8 +175,11 @@ pub fn published(told: &SummaryInput<'_>) -> String {
     rows.extend(told.commit.map(|commit| ("commit", code(commit))));
     let sent = format!("{} in {:.1} s", bytes(value.bytes_sent), value.seconds);
     rows.extend([("changes", counts(told)), ("uploaded", sent)]);
-    if value.previous.is_some() {
-        rows.push(("undo", code(told.next)));
+    // What a preview changes is not undone but made live.
+    match (&value.channel, &value.previous) {
+        (Some(_), _) => rows.push(("promote", code(told.next))),
+        (None, Some(_)) => rows.push(("undo", code(told.next))),
+        (None, None) => {}
     }
     let (facts, changes) = (facts(&rows), changes(told));
     format!("### Published to {target}\n\n{facts}{undelivered}{changes}{findings}")
@@ -264,15 +300,17 @@ mod tests {
         };
         let config = config::parse("").unwrap().config;
         let rules = pipeline::rules(&config, Client::default(), std::iter::empty());
-        let grouped = grouped(&changes, &rules, &|_| false);
+        let titles = [(SitePath::new("a.html").unwrap(), "A | \"b\" <c>".to_owned())];
+        let grouped = grouped(&changes, &rules, &|_| false).with_titles(&titles.into(), &rules);
         let told = SummaryInput {
             value: &value,
             grouped: &grouped,
             target: "web",
+            url: Some("https://docs.example.com"),
             commit: Some("abc"),
             next: "syntax-publish rollback",
         };
-        insta::assert_snapshot!(published(&told), @"
+        insta::assert_snapshot!(published(&told), @r#"
         ### Published to <code>web</code>
 
         | | |
@@ -288,7 +326,7 @@ mod tests {
 
         | | |
         |---|---|
-        | changed | <code>/a</code> |
+        | changed | <a href="https&#58;//docs.example.com/a">A &#124; &#34;b&#34; &lt;c&gt;</a> <code>/a</code> |
         | added | <code>/b.png</code> |
 
         </details>
@@ -298,7 +336,25 @@ mod tests {
         | | file | line | check | |
         |---|---|--:|---|---|
         | warning | <code>a.html</code> | 7 | links | <code>no page</code><br><code>fix</code> |
-        ");
+        "#);
+        // A preview is made live by what follows, also where nothing was live before.
+        let preview = json::Publish {
+            release: value.release.clone(),
+            swapped: true,
+            channel: Some("pr-12".to_owned()),
+            ..json::Publish::counting(&changes, 12)
+        };
+        let told = SummaryInput {
+            value: &preview,
+            next: "syntax-publish promote pr-12",
+            ..told
+        };
+        let text = published(&told);
+        assert!(
+            text.contains("| promote | <code>syntax-publish promote pr-12</code> |"),
+            "{text}"
+        );
+        assert!(!text.contains("undo"), "{text}");
     }
 
     #[test]

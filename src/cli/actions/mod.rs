@@ -41,6 +41,8 @@ pub struct SummaryInput<'a> {
     pub value: &'a json::Publish,
     pub grouped: &'a Grouped,
     pub target: &'a str,
+    /// The address of the site, or of the channel.
+    pub url: Option<&'a str>,
     pub commit: Option<&'a str>,
     /// The commands that undo it, or carry it out.
     pub next: &'a str,

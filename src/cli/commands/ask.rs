@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use syntax_publish::config::{KnownFindings, Level};
+use syntax_publish::config::{KnownFindings, Level, WebUrl};
 use syntax_publish::live::visitor;
 use syntax_publish::model::encoding::Recipe;
 use syntax_publish::model::manifest::Site;
@@ -89,7 +89,7 @@ enum Against {
     /// A file of findings.
     Baseline(Reference),
     /// A target.
-    Target(LiveTarget),
+    Target(Box<LiveTarget>),
 }
 
 /// A target, and what was read of its live release.
@@ -151,6 +151,7 @@ impl Run {
                 value: &value,
                 grouped: &grouped,
                 target: &workplace.target_name,
+                url: workplace.config.site.url.as_ref().map(WebUrl::as_str),
                 commit: None,
                 next: &again(&self.global, "publish"),
             };
@@ -224,7 +225,8 @@ impl Run {
         let site = &prepared.site;
         let is_file = |path: &str| SitePath::new(path).is_ok_and(|path| site.file(&path).is_some());
         Ok(Planned {
-            grouped: pages::grouped(&plan.changes, &prepared.rules, &is_file),
+            grouped: pages::grouped(&plan.changes, &prepared.rules, &is_file)
+                .with_titles(&prepared.titles, &prepared.rules),
             value: json::Publish {
                 redirects: plan.changes.redirects,
                 changes: Some(plan.changes.list),
@@ -239,9 +241,12 @@ impl Run {
     pub(super) async fn compare(&self, workplace: &Workplace, session: &Session) -> Result<Compared, Failure> {
         let (prepared, store_snapshot) = self.prepare_and_connect(workplace, session, Judge::WithThePlan).await?;
         let mut facts = store_snapshot.facts;
-        let also = |facts: &HostFacts| match prepared.problems.is_empty() {
-            true => BTreeSet::new(),
-            false => plan::findings_questions(facts),
+        let also = |facts: &HostFacts| {
+            if prepared.problems.is_empty() {
+                BTreeSet::new()
+            } else {
+                plan::findings_questions(facts)
+            }
         };
         let plan = plan_of(session, &mut facts, &prepared.site, also).await?;
         Ok(Compared {
@@ -311,7 +316,7 @@ impl Run {
         let mut facts = open::inspect(&session, []).await?.facts;
         let questions = plan::findings_questions(&facts);
         open::ask(&session, &mut facts, &questions).await?;
-        Ok(Some(Against::Target(LiveTarget { session, facts })))
+        Ok(Some(Against::Target(Box::new(LiveTarget { session, facts }))))
     }
 
     pub(super) async fn build(&self, out: PathBuf) -> Result<u8, Failure> {

@@ -44,6 +44,7 @@ impl Run {
         self.warn_of_shell(workplace, shell).await;
         let is_file = |path: &str| SitePath::new(path).is_ok_and(|path| prepared.site.file(&path).is_some());
         let grouped = pages::grouped(&published.changes, &prepared.rules, &is_file);
+        let grouped = grouped.with_titles(&prepared.titles, &prepared.rules);
         self.warn_of(&published.problems);
         let round_trips = session.counts().round_trips();
         let hidden = why_hidden(workplace, name, &prepared).await?;
@@ -62,6 +63,7 @@ impl Run {
                 value: &value,
                 grouped: &grouped,
                 target: &workplace.target_name,
+                url: value.url.as_deref(),
                 commit: how.commit.as_deref(),
                 next: &promote,
             };

@@ -1,11 +1,11 @@
 //! The commands that change or check what visitors see: `publish`, `rollback` and `verify --live`. Each checks the live
 //! site. The first two also purge the CDN and send notifications.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use syntax_publish::config::TargetKind;
+use syntax_publish::config::{TargetKind, WebUrl};
 use syntax_publish::live::deliver::{
     self, DeliverError, Delivered, DeliveryReport, LiveSite, Probes, PublicSite, ReleasePart, SideOutcome,
 };
@@ -56,6 +56,8 @@ struct Looking {
     timings: bool,
     /// What the limits of the budget are compared with.
     budget: Vec<Spending>,
+    /// The titles of pages, where they are known.
+    titles: BTreeMap<SitePath, String>,
 }
 
 /// Returns how to publish what was prepared.
@@ -107,6 +109,7 @@ impl Run {
             shell,
             timings: options.timings,
             budget: prepared.spent.clone(),
+            titles: prepared.titles.clone(),
         };
         self.deliver_and_report(workplace, job, &prepared.rules, looking).await
     }
@@ -131,7 +134,7 @@ impl Run {
             promotion.insist_on(name, wanted)?;
         }
         if !options.force {
-            promotion.refuse_if_live_moved(name, &store_snapshot)?;
+            promotion.refuse_if_live_moved(session, name, &store_snapshot).await?;
         }
         let files = promotion.site.all_files().map(|(path, file)| (path, file.clone()));
         let rules = self.rules_of(workplace, &files.collect()).await?;
@@ -154,6 +157,7 @@ impl Run {
             shell: None,
             timings: false,
             budget: Vec::new(),
+            titles: BTreeMap::new(),
         };
         self.deliver_and_report(workplace, job, &rules, looking).await
     }
@@ -180,7 +184,7 @@ impl Run {
         self.finish();
         self.warn_of_shell(workplace, looking.shell).await;
         let is_file = |path: &str| SitePath::new(path).is_ok_and(|path| job.site.file(&path).is_some());
-        let grouped = pages::grouped(&published.changes, rules, &is_file);
+        let grouped = pages::grouped(&published.changes, rules, &is_file).with_titles(&looking.titles, rules);
         // Usually a first release exists before anything serves it, so that is not a failure.
         let is_unserved = published.previous.is_none() && published.swapped && !looks::is_served(&report);
         let failed = looks::failed(&report, &published.changes);
@@ -209,6 +213,7 @@ impl Run {
             value: &value,
             grouped: &grouped,
             target: &workplace.target_name,
+            url: workplace.config.site.url.as_ref().map(WebUrl::as_str),
             commit: job.options.commit.as_deref(),
             next: &again(&self.global, "rollback"),
         };

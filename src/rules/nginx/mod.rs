@@ -29,6 +29,7 @@ use std::fmt::Write as _;
 
 use crate::model::cache::{CacheClass, PathPattern};
 use crate::model::encoding::Coding;
+use crate::model::generator::Generator;
 use crate::model::layout;
 use crate::model::media;
 use crate::model::redirect::{self, END};
@@ -183,11 +184,18 @@ impl Site<'_> {
 
     fn preamble(&self) -> String {
         let mut text = format!(
-            "# {name}: a static export of Next.js, published by syntax-publish.\n\
+            "# {name}: {what}, published by syntax-publish.\n\
              # For nginx {version} and later. Printed by `syntax-publish nginx`: don't edit it, print it again. Lines of\n\
              # your own go into a file of their own, which `include` in [nginx] of the site manifest names.\n\
              # It goes where http-level files go (sites-enabled/) and changes no other vhost.\n",
             name = self.name,
+            what = match self.vhost.rules.classes.made_by() {
+                Generator::Next => "a static export of Next.js",
+                Generator::Docusaurus => "a site of Docusaurus",
+                Generator::Astro => "a site of Astro",
+                Generator::VitePress => "a site of VitePress",
+                Generator::Static => "a static site",
+            },
             version = self.vhost.version,
         );
         if self.vhost.tls {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::cache::{CacheClass, Classes, pooled};
+use crate::model::generator::Generator;
 use crate::model::redirect::Status;
 use crate::rules::custom_headers::{FILE, parse};
 use crate::rules::{CustomHeaders, OwnTypes};
@@ -609,5 +610,22 @@ fn a_staging_site_is_hidden_and_needs_a_password() {
             ..vhost()
         };
         assert!(matches!(render(&bad), Err(VhostError::BasicAuth { .. })));
+    }
+}
+
+#[test]
+fn the_vhost_names_what_made_the_site() {
+    for (generator, what) in [
+        (Generator::Next, "a static export of Next.js"),
+        (Generator::Docusaurus, "a site of Docusaurus"),
+        (Generator::Static, "a static site"),
+    ] {
+        let mut vhost = vhost();
+        vhost.rules.classes = Classes::new("_assets").with(generator, &[]);
+        let text = render(&vhost).unwrap();
+        assert!(
+            text.starts_with(&format!("# docs.example.com: {what}, published by")),
+            "{text}"
+        );
     }
 }

@@ -77,6 +77,12 @@ impl RedirectRule {
         self.status
     }
 
+    /// The address, if the rule is for one alone.
+    #[must_use]
+    pub fn fixed(&self) -> Option<String> {
+        self.from.fixed()
+    }
+
     /// Whether the rule is for more than one address.
     #[must_use]
     pub fn is_pattern(&self) -> bool {
@@ -139,6 +145,8 @@ pub enum Remark {
     Later(Place),
     /// The rule never applies, because the site has a file at its address.
     File,
+    /// The rule never applies, because no redirect is looked for at the addresses of the build's own files.
+    Build,
     /// The address leads to itself through other redirects, so the release has no redirect for it.
     Loop,
     /// The address led to another redirect, and now leads to where that one leads.
@@ -303,8 +311,9 @@ impl RedirectRule {
     }
 }
 
-/// The part of an address after the base path of the site.
-fn below<'a>(base: &str, address: &'a str) -> Option<&'a str> {
+/// The part of an address after the base path of the site. `None` if the address is outside.
+#[must_use]
+pub fn below<'a>(base: &str, address: &'a str) -> Option<&'a str> {
     match address.strip_prefix(base)? {
         "" => Some("/"),
         rest if rest.starts_with('/') => Some(rest),

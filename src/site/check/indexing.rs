@@ -4,8 +4,16 @@
 //! `noindex` are meant, unless a sitemap lists them too. For a target that search engines are to leave out, the caller
 //! turns this check off.
 
-use super::finding::{File, Material, RawFinding, first_names, is_reached_by_links};
+use super::finding::{File, Material, Problem, RawFinding, first_names, is_reached_by_links};
+use crate::config::Level;
 use crate::model::path::SitePath;
+use crate::rules::{CustomHeaders, Rules, file_address};
+
+/// The check's name in the site manifest.
+pub const NAME: &str = "indexing";
+
+/// The header by which a page asks search engines for something.
+const ROBOTS: &str = "X-Robots-Tag";
 
 const HINT: &str = "build without it for the site that is to be found; one that is not is better kept out by `noindex` in \
                     its target";
@@ -41,20 +49,60 @@ fn pages(material: Material<'_>) -> impl Iterator<Item = (File<'_>, Option<u32>)
 /// Finds out whether all pages, or the first page, ask not to be listed.
 fn hidden(material: Material<'_>) -> Option<RawFinding> {
     let all = pages(material).count();
-    let hidden: Vec<(&SitePath, u32)> = pages(material)
-        .filter_map(|(file, line)| Some((&file.asset.path, line?)))
+    let hidden: Vec<(&str, Option<u32>)> = pages(material)
+        .filter(|(_, line)| line.is_some())
+        .map(|(file, line)| (file.asset.path.as_str(), line))
         .collect();
-    let front = hidden.iter().find(|(path, _)| path.as_str() == "index.html");
+    of_hidden(&hidden, all, "this page asks search engines to leave it out")
+}
+
+/// Finds out whether the site's own headers keep all pages, or the first page, out of search engines. `paths` must be sorted.
+#[must_use]
+pub fn by_headers(rules: &Rules, paths: &[&str], level: Level) -> Option<Problem> {
+    if level == Level::Off || rules.headers.rules().is_empty() {
+        return None;
+    }
+    let is_file = |path: &str| paths.binary_search(&path).is_ok();
+    let pages = paths
+        .iter()
+        .filter(|path| path.ends_with(".html") && is_reached_by_links(path));
+    let pages: Vec<&str> = pages.copied().collect();
+    let is_hidden = |path: &&&str| {
+        let address = file_address::preferred(rules, path, &is_file);
+        address.is_some_and(|address| asks_to_leave_out(&rules.headers, &address))
+    };
+    let hidden: Vec<(&str, Option<u32>)> = pages.iter().filter(is_hidden).map(|path| (*path, None)).collect();
+    let fault = "a header of the site's own asks search engines to leave this page out";
+    of_hidden(&hidden, pages.len(), fault)?.problem(NAME, level)
+}
+
+/// Whether the site's own headers ask all search engines to leave an address out.
+fn asks_to_leave_out(headers: &CustomHeaders, address: &str) -> bool {
+    let changed = headers.at(address.as_bytes());
+    let robots = changed.iter().filter(|header| header.name.eq_ignore_ascii_case(ROBOTS));
+    let mut wishes = robots
+        .flat_map(|header| &header.values)
+        .flat_map(|value| value.split(','));
+    // A wish with a name in front, `googlebot: noindex`, is for that one alone.
+    wishes.any(|wish| {
+        ["noindex", "none"]
+            .iter()
+            .any(|word| wish.trim().eq_ignore_ascii_case(word))
+    })
+}
+
+/// The finding about pages that ask not to be listed, of `all` that there are.
+fn of_hidden(hidden: &[(&str, Option<u32>)], all: usize, fault: &str) -> Option<RawFinding> {
+    let front = hidden.iter().find(|(path, _)| *path == "index.html");
     let (path, line) = *front.or_else(|| hidden.first().filter(|_| hidden.len() == all && all > 1))?;
-    let fault = "this page asks search engines to leave it out".to_owned();
     let message = match hidden.len() {
-        1 => fault.clone(),
+        1 => fault.to_owned(),
         count if count == all => format!("{fault}, as do all pages of the site"),
         2 => format!("{fault}, as does one other page"),
         count => format!("{fault}, as do {} other pages", count - 1),
     };
-    let mut finding = RawFinding::new(path.clone(), message, HINT).at(line);
-    finding.fault = Some(fault);
+    let mut finding = RawFinding::new(path, message, HINT).at(line);
+    finding.fault = Some(fault.to_owned());
     Some(finding)
 }
 
@@ -86,7 +134,48 @@ fn listed(material: Material<'_>) -> Vec<RawFinding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
+    use crate::next::client::Client;
+    use crate::rules::custom_headers::parse;
     use crate::site::check::tests::Export;
+
+    #[test]
+    fn headers_that_hide_the_first_page_or_all_of_them_are_found() {
+        let found = |paths: &[&str], text: &str| {
+            let config = config::parse("").unwrap().config;
+            let rules = crate::site::pipeline::rules(&config, Client::default(), paths.iter().copied());
+            let rules = Rules {
+                headers: CustomHeaders::new(parse("_headers", text).0),
+                ..rules
+            };
+            by_headers(&rules, paths, Level::Warn).map(|problem| (problem.path, problem.message))
+        };
+        let site = ["404.html", "a.html", "index.html"];
+        let fault = "a header of the site's own asks search engines to leave this page out";
+        let all = "/*\n  X-Robots-Tag: noindex, nofollow\n";
+        let told = |path: &str, message: String| Some((path.to_owned(), message));
+        assert_eq!(
+            found(&site, all),
+            told("index.html", format!("{fault}, as do all pages of the site"))
+        );
+        assert_eq!(
+            found(&site, "/\n  x-robots-tag: None\n"),
+            told("index.html", fault.to_owned())
+        );
+        let below = ["a.html", "b.html"];
+        assert_eq!(
+            found(&below, all),
+            told("a.html", format!("{fault}, as do all pages of the site"))
+        );
+        // Single pages are meant, and one search engine is not all of them.
+        assert_eq!(found(&site, "/a\n  X-Robots-Tag: noindex\n"), None);
+        assert_eq!(found(&site, "/*\n  X-Robots-Tag: googlebot: noindex\n"), None);
+        assert_eq!(
+            found(&site, "/*\n  X-Robots-Tag: noindex\n/*\n  ! X-Robots-Tag\n"),
+            None
+        );
+        assert_eq!(found(&site, ""), None);
+    }
 
     const HIDDEN: &str = "<head>\n<meta name=robots content='NoIndex, nofollow'>";
 

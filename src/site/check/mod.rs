@@ -22,7 +22,7 @@ pub mod headers;
 mod hreflang;
 pub mod immutable;
 mod index;
-mod indexing;
+pub mod indexing;
 pub mod known;
 mod links;
 mod local;

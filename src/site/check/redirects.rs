@@ -47,6 +47,10 @@ fn words(remark: &Remark, addresses: &[String]) -> (bool, String, String) {
             "never applies: the site has a file at its address".to_owned(),
             "remove the redirect, or the file",
         ),
+        Remark::Build => warning(
+            "never applies: at the addresses of the build's own files no redirect is looked for".to_owned(),
+            "remove it; a tab that asks for a file of an earlier build gets it for the time of `skew`",
+        ),
         Remark::Flattened(between) => warning(
             format!("leads to {between}, which redirects, too; visitors are led to the end of the chain at once"),
             "write the last address as its target",

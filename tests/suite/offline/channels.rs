@@ -133,6 +133,14 @@ async fn a_promotion_that_would_undo_a_release_is_refused() {
     };
     assert_eq!((was, is), (base, now.clone()));
     assert_eq!(live(Box::new(memory.clone())).await, now);
+    // What was pruned can't be compared with, so it is not named.
+    does(&memory, Command::Publish(site("four "))).await;
+    does(&memory, Command::Prune(1)).await;
+    let refused = run(Box::new(memory.clone()), &Command::Promote, How::default()).await;
+    assert!(
+        matches!(refused, Err(Error::LiveMoved { base: None, .. })),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]

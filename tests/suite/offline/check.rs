@@ -720,7 +720,7 @@ fn growth_is_judged_against_the_live_release_wherever_that_is_known() {
     // There is nothing to compare with.
     let first = project.run(&["publish", "--json"]).expect_code(0).json();
     assert_eq!(first["budget"], Value::Null, "{first}");
-    project.write("out/big.png", &"x".repeat(25_000));
+    project.write("out/big.png", "x".repeat(25_000));
     let what = "the site has grown by 25.0 kB";
     let of = |value: &Value, most: u64| {
         let growth = &value["budget"][0];

@@ -327,7 +327,7 @@ fn main_is_published_and_a_pull_request_has_a_preview_until_it_closes() {
         "https://pr-12.preview.example.org",
         "fedcba9",
         "1 page changed",
-        "<code>/docs/a</code>",
+        "<a href=\"https&#58;//pr-12.preview.example.org/docs/a\">A</a> <code>/docs/a</code>",
     ] {
         assert!(comment.contains(part), "{comment}");
     }

@@ -193,7 +193,7 @@ pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Re
             let session = session(connector, "promote", how);
             let live = open::inspect(&session, []).await?;
             let promotion = promote::read(&session, &channel(), None).await?;
-            promotion.refuse_if_live_moved(&channel(), &live)?;
+            Box::pin(promotion.refuse_if_live_moved(&session, &channel(), &live)).await?;
             let options = promotion.publishing(live, options(how));
             let session = Arc::new(session);
             let source: Arc<dyn Source> = Arc::new(RemoteSource::new(Arc::clone(&session), promotion.site.clone()));

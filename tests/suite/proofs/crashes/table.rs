@@ -145,7 +145,7 @@ async fn table() -> String {
         scenario::prune(),
     ];
     for scenario in scenarios {
-        for (stage, row) in rows(&scenario).await {
+        for (stage, row) in Box::pin(rows(&scenario)).await {
             let always = row.always.unwrap_or_default();
             let perhaps: BTreeSet<&'static str> = row.ever.difference(&always).copied().collect();
             let (name, live) = (scenario.name, words(&row.live));
