@@ -2,7 +2,7 @@
 //!
 //! Pure. This module validates values; [`crate::rules::csp`] knows what a policy means.
 
-use super::section::{Expect, FromSection, Refusal, Section, expect, one_of, owned_if};
+use super::section::{Expect, FromSection, Refusal, Section, expect, owned_if};
 use crate::model::glob::PathGlob;
 use crate::rules::csp::{DIRECTIVES, Policy, refused};
 
@@ -56,7 +56,7 @@ impl FromSection for Csp {
     fn from_section(section: &Section<'_>) -> Self {
         Self {
             mode: section
-                .read_text("mode", MODE, |text| one_of(&MODES, text, "is no mode"))
+                .read_word("mode", MODE, &MODES, "is no mode")
                 .unwrap_or_default(),
             exclude: section
                 .read_list("exclude", PAGES, |text| {
