@@ -93,7 +93,7 @@ pub async fn run(args: Args) -> u8 {
     let run = Run::new(args.global, screen.clone());
     let command = args.command.unwrap_or(Command::Publish(args.publish));
     // A signal is the normal end of a preview.
-    let is_endless = matches!(command, Command::Watch(_));
+    let is_endless = matches!(command, Command::Serve(_) | Command::Watch(_));
     let asked = stop::asked(is_endless);
     let outcome = tokio::select! {
         outcome = run.command(command) => outcome,

@@ -16,6 +16,7 @@ use super::finding::{Finding, Flaw, Side};
 use super::question::{Accept, Question, Subject};
 use super::{Files, cdn, curl, expect, judge};
 use crate::live::http::{self, Connection, Endpoint, HttpError, Protocol, Request, Response, Trust};
+use crate::model::manifest::is_page;
 use crate::rules::Rules;
 use crate::rules::headers::CLIENT_DEPLOYMENT;
 use crate::rules::marker::{self, Fit, Marker};
@@ -68,8 +69,8 @@ pub struct SideResult {
     pub answered: usize,
     /// Number of questions that were not answered in time.
     pub unanswered: usize,
-    /// Number of questions about files that were answered with the file itself, even if something else is wrong with
-    /// the response.
+    /// Number of questions about pages that were answered with the page itself, even if something else is wrong with
+    /// the response. Other files may be those of another site of the host: `robots.txt`, chunks of the framework.
     pub served: usize,
     /// What is wrong: first with the connection, then in the order of the questions.
     pub findings: Vec<Finding>,
@@ -301,8 +302,8 @@ impl Visitor {
                         }
                         let question = &questions[at];
                         let flaws = judge::flaws(self.visit.side, question, &expected, &answer, expectations.former);
-                        let is_file = matches!(question.subject, Subject::File(_));
-                        if is_file && !flaws.iter().any(Flaw::is_another_answer) {
+                        let is_page = matches!(&question.subject, Subject::File(path) if is_page(path));
+                        if is_page && !flaws.iter().any(Flaw::is_another_answer) {
                             seen.served += 1;
                         }
                         let flaws = flaws.into_iter();

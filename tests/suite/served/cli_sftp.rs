@@ -161,7 +161,8 @@ fn a_release_is_served_from_the_host_although_the_export_is_gone() {
         assert_eq!(Request::get("/docs/nothing").send(address).status, 404, "{args:?}");
         assert!(Request::get("/files/large.bin").send(address).body == large, "{args:?}");
         served.signal(Signal::INT);
-        served.wait().expect_code(130);
+        let ended = served.wait().expect_code(130);
+        assert_eq!(ended.stderr, "", "Ctrl-C is the normal end");
     }
     assert_eq!(docroot_state(&sshd.docroot), before);
     project.run(&["serve", "nothing"]).expect_code(1);

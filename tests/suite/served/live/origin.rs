@@ -171,6 +171,27 @@ fn first_release_that_nothing_serves_yet_is_no_failure_and_says_what_is_next() {
 }
 
 #[test]
+fn another_site_of_the_host_that_answers_with_the_same_files_does_not_serve_a_first_release() {
+    let other = Site::of(
+        &|export| {
+            small_export(export);
+            for page in ["index", "404", "docs/a"] {
+                let page = export.join(format!("{page}.html"));
+                let text = fs::read_to_string(&page).unwrap();
+                fs::write(page, text.replace("<main>", "<main>The other site.")).unwrap();
+            }
+        },
+        |vhost| vhost,
+    );
+    other.run(&["publish"]).expect_code(0);
+    let mut site = Site::new();
+    site.asked_at = Some(other.origin.address());
+    site.write();
+    let ran = site.project.run(&["publish"]).expect_code(0);
+    assert!(ran.stdout.contains("\nnothing serves this site yet: "), "{ran}");
+}
+
+#[test]
 fn what_failed_is_counted_by_request_and_named_by_page() {
     let site = Site::changed(|vhost| {
         vhost.replace(
