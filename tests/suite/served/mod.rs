@@ -13,6 +13,7 @@ pub mod copied;
 pub mod crashes_served;
 pub mod cuts;
 pub mod doctor;
+pub mod documents;
 pub mod least_privilege;
 pub mod live;
 pub mod moved;

@@ -21,6 +21,8 @@
 //! [`tls`] makes certificates, [`browser`] drives Chromium, [`cdn`] is an edge with the API that purges it, and
 //! [`server`] any other service of the web.
 //!
+//! **A reader's machine.** [`sandbox`] runs the commands of a document in namespaces of their own, root's commands too.
+//!
 //! **The rest.** [`export`] and [`files`] copy and change folders. [`report`] prints figures of a test that passes.
 //!
 //! `tests/suite/offline/layout.rs` keeps this list sorted. A helper that only one module needs is in that module.
@@ -40,6 +42,7 @@ pub mod intercept;
 pub mod memory;
 pub mod nginx;
 pub mod report;
+pub mod sandbox;
 pub mod server;
 pub mod sshd;
 pub mod terminal;
