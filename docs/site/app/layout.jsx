@@ -19,6 +19,7 @@ export default async function RootLayout({ children }) {
           footer={<Footer>MIT or Apache 2.0, as you like.</Footer>}
           pageMap={await getPageMap()}
           docsRepositoryBase="https://example.org/"
+          copyPageButton={false}
           editLink={null}
           feedback={{ content: null }}
           sidebar={{ defaultMenuCollapseLevel: 2 }}

@@ -14,7 +14,7 @@ const program = process.env.SYNTAX_PUBLISH ?? join(root, 'target/debug/syntax-pu
 
 // The address of each page, its title in the sidebar, and its document.
 const pages = {
-  index: ['Documentation', 'docs/README.md'],
+  index: ['Overview', 'docs/README.md'],
   tutorial: ['Tutorial', 'docs/tutorial.md'],
   guides: 'How-to guides',
   'guides/host-setup': ['Set up a host', 'docs/host-setup.md'],
@@ -40,11 +40,11 @@ const pages = {
   'project/contributing': ['Contributing', 'CONTRIBUTING.md'],
   'project/design': ['Design', 'DESIGN.md'],
   'project/reporting': ['Report a hole', 'SECURITY.md'],
-  // Files that the documents link to and that are no documents: shown as code.
-  'project/publish-workflow': ['publish.yml', '.github/workflows/publish.yml'],
-  'project/action': ['action.yml', '.github/actions/publish/action.yml'],
-  'project/licence-mit': ['MIT licence', 'LICENSE-MIT'],
-  'project/licence-apache': ['Apache licence', 'LICENSE-APACHE'],
+  // Files that the documents link to and that are no documents: shown as code, and not in the sidebar.
+  'project/publish-workflow': [null, '.github/workflows/publish.yml'],
+  'project/action': [null, '.github/actions/publish/action.yml'],
+  'project/licence-mit': [null, 'LICENSE-MIT'],
+  'project/licence-apache': [null, 'LICENSE-APACHE'],
 };
 
 const addresses = new Map();
@@ -111,7 +111,9 @@ function help() {
   if (!existsSync(program)) {
     throw new Error(`${program} is missing: build it (cargo build), or name another in SYNTAX_PUBLISH`);
   }
-  const run = (...args) => execFileSync(program, args, { encoding: 'utf8' }).trimEnd();
+  // As wide as a page.
+  const env = { ...process.env, COLUMNS: '76' };
+  const run = (...args) => execFileSync(program, args, { encoding: 'utf8', env }).trimEnd();
   const main = run('help');
   const [, listed] = main.match(/\nCommands:\n(.*?)\n\n/s);
   const commands = [...listed.matchAll(/^ {2}([a-z-]+) /gm)].map(([, name]) => name).filter((name) => name !== 'help');
@@ -134,7 +136,8 @@ function examples(help) {
 // The order and the titles of a folder's pages, as Nextra reads them.
 function navigation(folder) {
   const inside = Object.entries(pages).filter(([address]) => dirname(address) === (folder || '.'));
-  const titles = inside.map(([address, page]) => [basename(address), Array.isArray(page) ? page[0] : page]);
+  const shown = (page) => (Array.isArray(page) ? (page[0] ?? { display: 'hidden' }) : page);
+  const titles = inside.map(([address, page]) => [basename(address), shown(page)]);
   write(join('content', folder, '_meta.js'), `export default ${JSON.stringify(Object.fromEntries(titles), null, 2)};\n`);
   for (const [address, page] of inside) if (!Array.isArray(page)) navigation(address);
 }

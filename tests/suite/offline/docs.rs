@@ -306,10 +306,12 @@ fn documents() -> Vec<(PathBuf, String)> {
     let mut files = ["README.md", "DESIGN.md", "CONTRIBUTING.md", "CHANGELOG.md"]
         .map(PathBuf::from)
         .to_vec();
-    for entry in fs::read_dir(repository().join("docs")).expect("docs/") {
-        let name = entry.expect("an entry of docs/").file_name();
-        if Path::new(&name).extension().is_some_and(|extension| extension == "md") {
-            files.push(Path::new("docs").join(name));
+    for folder in ["docs", "docs/guides"] {
+        for entry in fs::read_dir(repository().join(folder)).expect("a folder of documents") {
+            let name = entry.expect("a document").file_name();
+            if Path::new(&name).extension().is_some_and(|extension| extension == "md") {
+                files.push(Path::new(folder).join(name));
+            }
         }
     }
     files

@@ -50,7 +50,7 @@ fn repository() -> &'static Path {
 }
 
 fn blocks(text: &str) -> Vec<Block> {
-    let fence = Regex::new(r"^( *)```([a-z]*)$").expect("a pattern");
+    let fence = Regex::new(r"^( *)```(.*)$").expect("a pattern");
     let mut blocks: Vec<Block> = Vec::new();
     let mut heading = String::new();
     let mut open: Option<(usize, Block)> = None;
@@ -102,7 +102,8 @@ fn steps(block: &Block) -> Vec<Step> {
                 .collect()
         }
         "toml" => vec![step(written(&block.text), None)],
-        _ => Vec::new(),
+        "" | "nginx" => Vec::new(),
+        other => panic!("line {}: a block of the language {other:?} is not run", block.line),
     }
 }
 

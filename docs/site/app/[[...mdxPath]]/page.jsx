@@ -13,9 +13,9 @@ const Wrapper = mdxComponents().wrapper;
 
 export default async function Page({ params }) {
   const { mdxPath } = await params;
-  const { default: Content, toc, metadata, sourceCode } = await importPage(mdxPath);
+  const { default: Content, toc, metadata } = await importPage(mdxPath);
   return (
-    <Wrapper toc={toc} metadata={metadata} sourceCode={sourceCode}>
+    <Wrapper toc={toc} metadata={metadata}>
       <Content params={await params} />
     </Wrapper>
   );

@@ -6,6 +6,7 @@
 //! `target/tmp/browser`.
 
 mod deployments;
+mod docs;
 mod generators;
 mod moved;
 mod pictures;
