@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of `support` that need a server or a browser.
-const SERVERS: [&str; 4] = ["browser", "chromium", "nginx", "sshd"];
+const SERVERS: [&str; 5] = ["browser", "chromium", "nginx", "sandbox", "sshd"];
 
 fn suite() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite")

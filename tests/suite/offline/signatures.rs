@@ -515,8 +515,9 @@ impl Agent {
             .stderr(Stdio::null());
         let child = command.spawn().expect("ssh-agent");
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-        while !socket.exists() {
-            assert!(std::time::Instant::now() < deadline, "the agent makes no socket");
+        // The socket is there before the agent listens on it.
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+            assert!(std::time::Instant::now() < deadline, "the agent does not listen");
             std::thread::yield_now();
         }
         let socket = socket.to_str().unwrap().to_owned();

@@ -13,7 +13,7 @@ use crate::support::command::{redact, small_export};
 use crate::support::sandbox::{Outcome, Sandbox};
 
 /// Blocks that can't be run here, by their document and first line, and why.
-const NOT_RUN: [(&str, &str, &str); 2] = [
+const NOT_RUN: [(&str, &str, &str); 3] = [
     (
         "README.md",
         "cargo install --locked --git REPOSITORY --tag v0.1.0 syntax-publish      # REPOSITORY: where you read this",
@@ -23,6 +23,11 @@ const NOT_RUN: [(&str, &str, &str); 2] = [
         "README.md",
         "$ syntax-publish doctor",
         "shows a fault of the DNS; served::doctor has it",
+    ),
+    (
+        "docs/host-setup.md",
+        "[targets.box]",
+        "a part of the target, which the test writes in full",
     ),
 ];
 
@@ -90,7 +95,7 @@ fn steps(block: &Block) -> Vec<Step> {
         shown,
     };
     match block.language.as_str() {
-        "sh" => vec![step(block.text.clone(), None)],
+        "sh" => vec![step(running(&block.text), None)],
         "console" => {
             let commands = format!("\n{}", block.text);
             let commands = commands.split("\n$ ").skip(1);
@@ -102,7 +107,17 @@ fn steps(block: &Block) -> Vec<Step> {
                 .collect()
         }
         "toml" => vec![step(written(&block.text), None)],
-        "" | "nginx" => Vec::new(),
+        // Its first line names the file.
+        "nginx" => {
+            let file = block.text.strip_prefix("# ").and_then(|text| text.lines().next());
+            let file = file.unwrap_or_else(|| panic!("line {}: no file is named", block.line));
+            let script = format!(
+                "mkdir -p $(dirname {file})\ncat > {file} <<'END OF THE BLOCK'\n{}END OF THE BLOCK",
+                block.text
+            );
+            vec![step(script, None)]
+        }
+        "" => Vec::new(),
         other => panic!("line {}: a block of the language {other:?} is not run", block.line),
     }
 }
@@ -123,6 +138,7 @@ fn written(toml: &str) -> String {
 
 /// A command as a script. One that serves until it is interrupted is asked for a page, and interrupted.
 fn running(command: &str) -> String {
+    let command = command.trim_end();
     if !command.starts_with("syntax-publish serve") {
         return command.to_owned();
     }
@@ -212,6 +228,7 @@ fn assert_runs(document: &str, sandbox: &Sandbox, steps: &[Step]) {
 fn filled_in(sandbox: &Sandbox, script: &str) -> String {
     script
         .replace("ssh-ed25519 AAAA… you", &sandbox.key)
+        .replace("ssh-ed25519 AAAA… ci", &sandbox.key)
         .replace("ssh-ed25519 AAAA…", &sandbox.host_key)
 }
 
@@ -260,6 +277,8 @@ fn the_tutorial_runs() {
 enum From {
     /// An export, in `out`.
     Export,
+    /// An export and a target, of which the host knows nothing yet.
+    Target,
     /// The first two steps of the README's way to a host: an account, and a target.
     Account,
     /// All four: a site that is served.
@@ -274,25 +293,26 @@ struct Guide {
     end: &'static str,
 }
 
-const GUIDES: [Guide; 6] = [
+const GUIDES: [Guide; 7] = [
     Guide {
-        name: "cloudflare",
+        name: "guides/cloudflare",
         from: From::Host,
         scenes: &[],
         end: "grep -q '^host = \"box.example.com\"' site-manifest.toml",
     },
     Guide {
-        name: "from-netlify",
+        name: "guides/from-netlify",
         from: From::Host,
         scenes: &[(
             "## 3. Compare before you switch",
             "printf '<urlset><url><loc>https://docs.example.com/docs/a</loc></url><url><loc>https://docs.example.com/start</loc></url></urlset>' \
              >out/sitemap.xml\nfails curl -fsS -o /dev/null https://docs.example.com/start\nsyntax-publish",
         )],
-        end: "[ \"$(curl -sS -o /dev/null -w '%{redirect_url}' https://docs.example.com/start)\" = https://docs.example.com/docs/a ]",
+        end: "[ \"$(curl -sS -o /dev/null -w '%{redirect_url}' https://docs.example.com/start)\" = https://docs.example.com/docs/a ]\n\
+              [ \"$(cat answers.txt)\" = \"200 https://docs.example.com/docs/a\n200 https://docs.example.com/start\" ]",
     },
     Guide {
-        name: "from-rsync",
+        name: "guides/from-rsync",
         from: From::Account,
         scenes: &[(
             "## 2. See what would be missing",
@@ -303,7 +323,7 @@ const GUIDES: [Guide; 6] = [
         end: "fails curl -fsSL -o /dev/null http://docs.example.com/price-list-2019.pdf",
     },
     Guide {
-        name: "from-vercel",
+        name: "guides/from-vercel",
         from: From::Export,
         scenes: &[(
             "## 2. Carry over the redirects",
@@ -314,7 +334,7 @@ const GUIDES: [Guide; 6] = [
         end: "printf '/old /docs/a 308\\n/guide/* /docs/:splat 307\\n/:slug/about /docs/a 301\\n' | cmp - _redirects",
     },
     Guide {
-        name: "previews",
+        name: "guides/previews",
         from: From::Host,
         scenes: &[
             (
@@ -331,13 +351,32 @@ const GUIDES: [Guide; 6] = [
               fails curl -fsS -o /dev/null https://pr-12.preview.docs.example.com/",
     },
     Guide {
-        name: "several-sites",
+        name: "guides/several-sites",
         from: From::Host,
         scenes: &[(
             "## 2. On your machine, in the folder of the blog",
             "mkdir blog && cp -r out blog && cd blog && sed -i 's/<main>/<main>The blog./' out/*.html out/docs/*.html",
         )],
         end: "curl -fsS https://blog.example.com/ | grep 'The blog.'\ncurl -fsS https://docs.example.com/ | grep 'The first page.'",
+    },
+    Guide {
+        name: "host-setup",
+        from: From::Target,
+        scenes: &[
+            (
+                "## nginx",
+                "certbot -d docs.example.com && syntax-publish nginx >/etc/nginx/sites-available/docs.example.com.conf",
+            ),
+            (
+                "### The certificate",
+                "syntax-publish verify --live && [ -L /etc/nginx/sites-enabled/docs.example.com.conf ]",
+            ),
+            (
+                "## Removing it",
+                "systemctl reload nginx && syntax-publish verify --live",
+            ),
+        ],
+        end: "fails id syntax-publish\nfails syntax-publish status\n[ ! -e /srv/syntax ]",
     },
 ];
 
@@ -349,9 +388,16 @@ fn assert_guide_runs(name: &str) {
     let guide = GUIDES.iter().find(|guide| guide.name == name).expect("a guide");
     let sandbox = Sandbox::new();
     small_export(&sandbox.work().join("out"));
-    let document = format!("docs/guides/{name}.md");
+    let document = format!("docs/{name}.md");
     let mut steps = match guide.from {
         From::Export => Vec::new(),
+        From::Target => {
+            let text = fs::read_to_string(repository().join("README.md")).expect("the README");
+            let target = blocks(&text)
+                .into_iter()
+                .find(|block| block.text.contains("[targets.box]"));
+            steps(&target.expect("the target"))
+        }
         From::Account | From::Host => steps_of("README.md", Some(HOST), &[]),
     };
     if guide.from == From::Account {
@@ -377,21 +423,21 @@ macro_rules! guides {
 }
 
 guides! {
-    the_guide_to_cloudflare_runs: "cloudflare",
-    the_guide_from_netlify_runs: "from-netlify",
-    the_guide_from_rsync_runs: "from-rsync",
-    the_guide_from_vercel_runs: "from-vercel",
-    the_guide_to_previews_runs: "previews",
-    the_guide_to_several_sites_runs: "several-sites",
+    the_guide_to_cloudflare_runs: "guides/cloudflare",
+    the_guide_from_netlify_runs: "guides/from-netlify",
+    the_guide_from_rsync_runs: "guides/from-rsync",
+    the_guide_from_vercel_runs: "guides/from-vercel",
+    the_guide_to_previews_runs: "guides/previews",
+    the_guide_to_several_sites_runs: "guides/several-sites",
+    the_set_up_of_a_host_runs: "host-setup",
 }
 
 #[test]
 fn every_guide_has_a_test() {
     let guides = fs::read_dir(repository().join("docs/guides")).expect("docs/guides");
     let names = guides.map(|entry| PathBuf::from(entry.expect("a guide").file_name()));
-    let mut names: Vec<String> = names
-        .map(|name| name.with_extension("").display().to_string())
-        .collect();
+    let names = names.map(|name| format!("guides/{}", name.with_extension("").display()));
+    let mut names: Vec<String> = names.chain(["host-setup".to_owned()]).collect();
     names.sort_unstable();
     assert_eq!(names, TESTED);
 }
