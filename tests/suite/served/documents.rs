@@ -129,8 +129,8 @@ fn written(toml: &str) -> String {
         format!("cat {how} site-manifest.toml <<'END OF THE BLOCK'\n{toml}END OF THE BLOCK")
     } else {
         let keys = toml.lines().filter_map(|line| Some((line.split_once(" = ")?.0, line)));
-        keys.map(|(key, line)| format!("sed -i 's|^{key} = .*|{line}|' site-manifest.toml\n"))
-            .collect()
+        let changes = keys.map(|(key, line)| format!("sed -i 's|^{key} = .*|{line}|' site-manifest.toml"));
+        changes.collect::<Vec<_>>().join("\n")
     };
     // It is what the command reads.
     format!("{write}\nsyntax-publish nginx >/dev/null")
