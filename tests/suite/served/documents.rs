@@ -329,6 +329,7 @@ const GUIDES: [Guide; 7] = [
             "## 2. Carry over the redirects",
             r#"echo '{"redirects": [{"source": "/old", "destination": "/docs/a"},
             {"source": "/guide/:path*", "destination": "/docs/:path*", "permanent": false},
+            {"source": "/de", "destination": "/docs/a", "has": [{"type": "header", "key": "x-german"}]},
             {"source": "/:slug/about", "destination": "/docs/a", "statusCode": 301}]}' >vercel.json"#,
         )],
         end: "printf '/old /docs/a 308\\n/guide/* /docs/:splat 307\\n/:slug/about /docs/a 301\\n' | cmp - _redirects",
