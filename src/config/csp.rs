@@ -2,9 +2,13 @@
 //!
 //! Pure. This module validates values; [`crate::rules::csp`] knows what a policy means.
 
+use std::cell::Cell;
+
 use super::section::{Expect, FromSection, Refusal, Section, expect, owned_if};
 use crate::model::glob::PathGlob;
-use crate::rules::csp::{DIRECTIVES, Policy, refused};
+use crate::rules::csp::{DIRECTIVES, Policy, REPORT_ONLY, is_hash, refused};
+use crate::rules::custom_headers::HeaderRule;
+use crate::rules::lines::Place;
 
 /// What a policy does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,9 +56,28 @@ impl Csp {
     }
 }
 
+impl Csp {
+    /// The header of a policy that only reports; `None` in another mode.
+    ///
+    /// # Errors
+    /// Why it can't be a header, as a sentence without a subject.
+    pub fn reporting(&self) -> Result<Option<HeaderRule>, String> {
+        if self.mode != CspMode::ReportOnly {
+            return Ok(None);
+        }
+        let place = Place {
+            file: "site-manifest.toml".to_owned(),
+            line: 1,
+        };
+        let mut rule = HeaderRule::new(place, "/*")?;
+        rule.set(REPORT_ONLY, &self.policy.of_header(self.report_uri.as_deref()))?;
+        Ok(Some(rule))
+    }
+}
+
 impl FromSection for Csp {
     fn from_section(section: &Section<'_>) -> Self {
-        Self {
+        let csp = Self {
             mode: section
                 .read_word("mode", MODE, &MODES, "is no mode")
                 .unwrap_or_default(),
@@ -71,7 +94,12 @@ impl FromSection for Csp {
                 owned_if(is_url && is_plain, text, "is not an address")
             }),
             policy: section.read_table("directives"),
+        };
+        if let Err(reason) = csp.reporting() {
+            let hint = "allow fewer sources, or wider ones such as `https:`".to_owned();
+            section.problem("mode", format!("the policy of [csp] {reason}"), hint);
         }
+        csp
     }
 }
 
@@ -79,12 +107,23 @@ impl FromSection for Policy {
     fn from_section(section: &Section<'_>) -> Self {
         let mut policy = Self::default();
         for (directive, _) in DIRECTIVES {
+            let is_empty = Cell::new(true);
             let sources = section.read_list(directive, SOURCES, |text| {
+                is_empty.set(false);
                 refused(text).map(|()| text.to_owned()).map_err(Refusal::Which)
             });
-            if let Some(sources) = sources {
-                policy.set(directive, sources);
+            let Some(sources) = sources else { continue };
+            if is_empty.get() {
+                let hint = "write [\"'none'\"] to allow nothing, or leave the key out".to_owned();
+                section.problem(directive, format!("\"{directive}\" in [csp.directives] is empty"), hint);
             }
+            let is_inline = sources.iter().any(|source| source == "'unsafe-inline'");
+            if is_inline && sources.iter().any(|source| is_hash(source)) {
+                let message = format!("\"{directive}\" in [csp.directives] has 'unsafe-inline' and a hash");
+                let hint = "browsers ignore 'unsafe-inline' beside a hash: leave out one of them".to_owned();
+                section.problem(directive, message, hint);
+            }
+            policy.set(directive, sources);
         }
         section.refuse_keys(
             &["frame-ancestors", "report-to", "sandbox"],
@@ -125,6 +164,24 @@ mod tests {
         "frame-ancestors" does not belong in [csp.directives], line 5: a page can't state it: set it in a header, with [[headers]]
         "report-uri" does not belong in [csp.directives], line 6: it stands in [csp], beside the mode
         unknown key "script-source" in [csp.directives], line 7: did you mean "script-src"?
+        "#);
+    }
+
+    #[test]
+    fn lists_that_mean_something_else_to_a_browser_and_headers_that_can_not_be_are_refused() {
+        let hash = "'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng='";
+        let many: Vec<String> = (0..200)
+            .map(|number| format!("\"https://{number}.example.com\""))
+            .collect();
+        let text = format!(
+            "[csp]\nmode = \"report-only\"\n[csp.directives]\nobject-src = []\nscript-src = [\"'unsafe-inline'\", \"{hash}\"]\n\
+             img-src = [{}]\n",
+            many.join(", ")
+        );
+        insta::assert_snapshot!(parse(&text).unwrap_err(), @r#"
+        the policy of [csp] gives Content-Security-Policy-Report-Only a value of more than 4000 bytes, which nginx can't read, line 2: allow fewer sources, or wider ones such as `https:`
+        "object-src" in [csp.directives] is empty, line 4: write ["'none'"] to allow nothing, or leave the key out
+        "script-src" in [csp.directives] has 'unsafe-inline' and a hash, line 5: browsers ignore 'unsafe-inline' beside a hash: leave out one of them
         "#);
     }
 }

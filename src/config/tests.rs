@@ -731,7 +731,7 @@ enabled = true
 immutable = \"warn\"
 encodings = \"error\"
 
-[csp]
+[indexnow]
 page = \"2 MB\"
 
 [sitemap]

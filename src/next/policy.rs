@@ -15,7 +15,8 @@ use html5gum::{Span, Tokenizer};
 use memchr::memmem;
 use ring::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 
-use super::{Edits, Reference, TextVisitor, html};
+use super::html::{self, InlineScript};
+use super::{Edits, Reference, TextVisitor};
 
 /// The hash algorithms that policies and `integrity` support, with their names.
 const ALGORITHMS: [(&str, &Algorithm); 3] = [("sha256", &SHA256), ("sha384", &SHA384), ("sha512", &SHA512)];
@@ -33,7 +34,8 @@ pub fn renewed(before: &str, after: &str) -> Option<String> {
     if !names_hashes(before) {
         return None;
     }
-    let (was, is) = (scripts(before), scripts(after));
+    let ranges = |page: &str| -> Vec<Range<usize>> { scripts(page).into_iter().map(|script| script.range).collect() };
+    let (was, is) = (ranges(before), ranges(after));
     let mut edits = Edits::default();
     let mut changed = Vec::new();
     for (old, new) in was.iter().zip(&is) {
@@ -108,15 +110,16 @@ impl Callback<Infallible, usize> for &mut Values<'_> {
     }
 }
 
-fn scripts(page: &str) -> Vec<Range<usize>> {
+/// The inline scripts of a page.
+#[must_use]
+pub fn scripts(page: &str) -> Vec<InlineScript> {
     struct Nothing;
     impl TextVisitor for Nothing {
         fn url(&mut self, _: Reference<'_>) -> Option<String> {
             None
         }
     }
-    let scripts = html::walk(page, 0, &mut Nothing).scripts;
-    scripts.into_iter().map(|script| script.range).collect()
+    html::walk(page, 0, &mut Nothing).scripts
 }
 
 #[cfg(test)]

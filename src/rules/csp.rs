@@ -5,6 +5,8 @@
 //! A policy in a `<meta>` can neither report nor restrict who frames the page: the latter is in
 //! [`super::headers::SECURITY`].
 
+use data_encoding::BASE64;
+
 /// The header of a policy that reports and blocks nothing.
 pub const REPORT_ONLY: &str = "Content-Security-Policy-Report-Only";
 
@@ -35,14 +37,13 @@ pub const SCRIPT: &str = "script-src";
 const UNSAFE_INLINE: &str = "'unsafe-inline'";
 
 /// The words that stand for something other than an address.
-const KEYWORDS: [&str; 9] = [
+const KEYWORDS: [&str; 8] = [
     "'none'",
     "'self'",
     UNSAFE_INLINE,
     "'unsafe-eval'",
     "'unsafe-hashes'",
     "'wasm-unsafe-eval'",
-    "'strict-dynamic'",
     "'report-sample'",
     "'inline-speculation-rules'",
 ];
@@ -80,7 +81,13 @@ impl Policy {
     /// The policy of the header that reports.
     #[must_use]
     pub fn of_header(&self, report_uri: Option<&str>) -> String {
-        let text = self.text(&[UNSAFE_INLINE.to_owned()]);
+        // Beside a hash, `'unsafe-inline'` does not count.
+        let mut policy = self.clone();
+        policy
+            .sources
+            .iter_mut()
+            .for_each(|sources| sources.retain(|source| !is_hash(source)));
+        let text = policy.text(&[UNSAFE_INLINE.to_owned()]);
         match report_uri {
             Some(uri) => format!("{text}; report-uri {uri}"),
             None => text,
@@ -150,14 +157,23 @@ impl Policy {
     }
 }
 
+/// Whether a source is the hash of a script or of a style.
+#[must_use]
+pub fn is_hash(source: &str) -> bool {
+    ["'sha256-", "'sha384-", "'sha512-"]
+        .iter()
+        .any(|start| source.starts_with(start))
+}
+
 /// Whether a source of a policy matches an absolute URL, as the standard says.
 fn matches(source: &str, url: &url::Url) -> bool {
+    let source = &*source.to_ascii_lowercase();
     let is_network = matches!(url.scheme(), "http" | "https" | "ws" | "wss");
     if source == "*" {
         return is_network;
     }
     if let Some(scheme) = source.strip_suffix(':') {
-        return url.scheme() == scheme;
+        return url.scheme() == scheme || (scheme == "http" && url.scheme() == "https");
     }
     let (scheme, rest) = match source.split_once("://") {
         Some((scheme, rest)) => (Some(scheme), rest),
@@ -207,14 +223,21 @@ pub fn refused(source: &str) -> Result<(), String> {
         return Err("is empty or holds a character that no source has".to_owned());
     }
     if let Some(inner) = source.strip_prefix('\'') {
-        let is_hash = ["sha256-", "sha384-", "sha512-"]
-            .iter()
-            .any(|name| inner.starts_with(name))
-            && inner.ends_with('\'');
+        let hash = inner.strip_suffix('\'').and_then(|inner| inner.split_once('-'));
+        let length = hash
+            .and_then(|(_, hash)| BASE64.decode(hash.as_bytes()).ok())
+            .map(|bytes| bytes.len());
+        let is_whole = matches!(
+            (hash, length),
+            (Some(("sha256", _)), Some(32)) | (Some(("sha384", _)), Some(48)) | (Some(("sha512", _)), Some(64))
+        );
+        if inner.starts_with("strict-dynamic") {
+            return Err("blocks the scripts that a page names itself".to_owned());
+        }
         if inner.starts_with("nonce-") {
             return Err("is a nonce, which a static page can't have".to_owned());
         }
-        return if is_hash || KEYWORDS.contains(&source) {
+        return if is_whole || KEYWORDS.contains(&source) {
             Ok(())
         } else {
             Err("is no keyword of a policy".to_owned())
@@ -272,6 +295,8 @@ mod tests {
             ("data:", "data:text/plain,x", true),
             ("https:", "https://a.example/", true),
             ("https:", "http://a.example/", false),
+            ("http:", "https://a.example/", true),
+            ("HTTPS://A.example", "https://a.example/x", true),
             ("a.example", "https://a.example/x", true),
             ("a.example", "http://a.example/x", false),
             ("a.example", "https://b.a.example/x", false),
@@ -299,7 +324,7 @@ mod tests {
         assert!(with("child-src", &["https:"]).allows("frame-src", &other));
         assert!(!with("default-src", &["https:"]).allows("object-src", &other));
         assert!(!with("default-src", &["https:"]).allows("form-action", &other));
-        assert!(with("form-action", &[]).allows("form-action", &other));
+        assert!(with("form-action", &["*"]).allows("form-action", &other));
         assert!(Policy::default().allows_own("script-src") && Policy::default().allows_own("connect-src"));
         assert!(!with("script-src", &["https://a.example"]).allows_own("script-src"));
     }
@@ -311,7 +336,7 @@ mod tests {
             "https://a.example",
             "*.example.com",
             "data:",
-            "'sha256-x='",
+            "'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng='",
             "wss:",
             "*",
         ] {
@@ -326,6 +351,8 @@ mod tests {
             "a,b",
             "'nonce-x'",
             "'slef'",
+            "'strict-dynamic'",
+            "'sha256-x='",
             "a\"b",
             "ä",
         ] {

@@ -2,10 +2,9 @@
 //!
 //! They are read here and never published.
 
-use crate::config::{CspMode, SiteConfig};
+use crate::config::SiteConfig;
 use crate::model::asset::Asset;
 use crate::model::path::SitePath;
-use crate::rules::csp;
 use crate::rules::custom_headers::{self, HeaderRule};
 use crate::rules::lines::{BadLine, Place, RuleLines};
 use crate::rules::redirects::{self, RedirectRule};
@@ -36,24 +35,8 @@ pub fn read(
     let moved = read_one(redirects::FILE, redirects::parse, redirects, assets, source)?;
     let mut own = read_one(custom_headers::FILE, custom_headers::parse, headers, assets, source)?;
     // First, because what the site says itself of this header counts.
-    own.rules.splice(0..0, reporting_policy(config));
+    own.rules.splice(0..0, config.csp.reporting().ok().flatten());
     Ok((moved, own))
-}
-
-/// The content security policy as a header, if it only reports.
-fn reporting_policy(config: &SiteConfig) -> Option<HeaderRule> {
-    let csp = &config.csp;
-    if csp.mode != CspMode::ReportOnly {
-        return None;
-    }
-    let place = Place {
-        file: "site-manifest.toml".to_owned(),
-        line: 1,
-    };
-    let mut rule = HeaderRule::new(place, "/*").ok()?;
-    let policy = csp.policy.of_header(csp.report_uri.as_deref());
-    rule.set(csp::REPORT_ONLY, &policy).ok()?;
-    Some(rule)
 }
 
 /// Reads one of the files with `parse`. A file that is not read at all is one bad line.

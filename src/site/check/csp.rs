@@ -17,6 +17,9 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     if csp.mode == CspMode::Off {
         return Vec::new();
     }
+    let own = material
+        .host
+        .and_then(|host| url::Url::parse(&format!("https://{host}/")).ok());
     let mut code = Repeats::new();
     let mut urls = Repeats::new();
     for file in material
@@ -32,7 +35,10 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
         for restricted in &facts.restricted {
             let directive = &*restricted.directive;
             let is_allowed = match &restricted.url {
-                None => csp.policy.allows_own(directive),
+                None => {
+                    csp.policy.allows_own(directive)
+                        || own.as_ref().is_some_and(|own| csp.policy.allows(directive, own))
+                }
                 Some(url) => url::Url::parse(url).is_ok_and(|url| csp.policy.allows(directive, &url)),
             };
             if !is_allowed {
@@ -51,6 +57,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
             Unhashable::Handler(name) => format!("[csp] blocks the code in `{name}`"),
             Unhashable::Url => "[csp] blocks a URL that begins with `javascript:`".to_owned(),
             Unhashable::Drawing => "[csp] blocks a script inside a drawing".to_owned(),
+            Unhashable::Frame => "[csp] blocks a script inside `srcdoc`".to_owned(),
         };
         (told, hint.to_owned())
     });
@@ -84,6 +91,10 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
             format!("pages make more than {MOST_SHARED} different inline scripts with next/script"),
             "a script that the next page makes is blocked after a click: move them into files",
         ));
+    }
+    if csp.mode == CspMode::Enforce {
+        // What broke nothing before may do so now, such as when the policy only reported.
+        findings = findings.into_iter().map(RawFinding::always).collect();
     }
     findings
 }

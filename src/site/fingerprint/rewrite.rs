@@ -53,16 +53,26 @@ impl PagePolicy {
     /// Puts the policy of a page into its head, before anything that it decides about. `None` if the text is only a
     /// part of a page.
     ///
-    /// Browsers look for the encoding of a page in its first 1,024 bytes, so it is stated before the policy, which may
-    /// be longer.
+    /// Browsers look for the encoding of a page in its first 1,024 bytes. If it is there, it is stated once more before
+    /// the policy, which may be longer.
     fn stated(&self, page: &str) -> Option<String> {
         let read = inline_scripts::read(page);
         let (before, after) = page.split_at_checked(read.head?)?;
-        let own: Vec<String> = read.texts.iter().map(|text| inline_scripts::hash(text)).collect();
+        let made = inline_scripts::made_by_client(page, &policy::scripts(page), &read);
+        let own = read.texts.iter().chain(&made.certain).chain(&made.possible);
+        let own: Vec<String> = own.map(|text| inline_scripts::hash(text)).collect();
         let all: BTreeSet<&str> = own.iter().chain(&self.shared).map(String::as_str).collect();
         let policy = self.policy.of_page(all.into_iter());
+        let start = page
+            .get(..page.floor_char_boundary(1024))
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let says_utf8 = ["charset=\"utf-8\"", "charset=utf-8", "charset='utf-8'"]
+            .iter()
+            .any(|said| start.contains(said));
+        let charset = if says_utf8 { "<meta charset=\"utf-8\">" } else { "" };
         Some(format!(
-            "{before}<meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">{after}"
+            "{before}{charset}<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">{after}"
         ))
     }
 }

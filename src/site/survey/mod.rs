@@ -740,12 +740,22 @@ impl Survey {
     }
 
     /// Returns the hashes of the scripts that the client makes on any page: a policy is that of the first page that a
-    /// tab opened. `None` if there are too many to be in each page.
+    /// tab opened. Texts that may be scripts are among them if they are few. `None` if there are too many scripts to be in
+    /// each page.
     #[must_use]
     pub fn shared_scripts(&self) -> Option<Vec<&str>> {
-        let all = self.facts.iter().filter_map(|facts| facts.policy.as_ref());
-        let all: BTreeSet<&str> = all.flat_map(|facts| facts.scripts.iter().map(String::as_str)).collect();
-        (all.len() <= MOST_SHARED).then(|| all.into_iter().collect())
+        let facts = || self.facts.iter().filter_map(|facts| facts.policy.as_ref());
+        let certain = facts().flat_map(|facts| facts.scripts.iter().map(String::as_str));
+        let mut shared: BTreeSet<&str> = certain.collect();
+        if shared.len() > MOST_SHARED {
+            return None;
+        }
+        let possible = facts().flat_map(|facts| facts.possible.iter().map(String::as_str));
+        let all: BTreeSet<&str> = possible.chain(shared.iter().copied()).collect();
+        if all.len() <= MOST_SHARED {
+            shared = all;
+        }
+        Some(shared.into_iter().collect())
     }
 
     /// Returns the build IDs of the export: those in payloads and pages, and those of folders.

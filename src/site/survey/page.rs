@@ -73,7 +73,7 @@ pub(super) fn survey_page(path: &str, text: &str, context: &Context<'_>) -> Fact
 }
 
 /// Returns the base of a page's relative URLs, if a `<base>` sets it.
-fn base_of(text: &str, address: &str) -> Option<String> {
+pub(super) fn base_of(text: &str, address: &str) -> Option<String> {
     // Few pages have one, and searching for it is far cheaper than parsing the page twice.
     let head = text.find("<body").map_or(text, |body| &text[..body]);
     let may_have_one = head.contains("<base") || head.contains("<BASE");

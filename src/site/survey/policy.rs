@@ -4,11 +4,12 @@
 //! Only used if the site has a policy, because it reads each page once more.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::page::base_of;
 use super::{Context, Lines};
 use crate::next::inline_scripts::{self, Unhashable};
 use crate::next::url::Target;
@@ -20,6 +21,8 @@ pub struct PolicyFacts {
     /// The hashes of scripts that the client makes when it shows the page, sorted. Those that contain the build ID are
     /// left out.
     pub scripts: Vec<String>,
+    /// The hashes of texts that may be such scripts, sorted.
+    pub possible: Vec<String>,
     /// Code that no hash allows, with its lines.
     pub unhashable: Vec<(u32, Unhashable)>,
     /// URLs that a policy restricts, each once.
@@ -40,6 +43,9 @@ pub struct RestrictedUrl {
 /// Surveys a page.
 pub(super) fn survey_page(path: &str, text: &str, context: &Context<'_>) -> PolicyFacts {
     let mut urls = Urls::new(path, text, context);
+    if let Some(base) = base_of(text, &urls.address) {
+        urls.address = base;
+    }
     let walked = html::walk(text, 0, &mut urls);
     let read = inline_scripts::read(text);
     for (at, directive, url) in &read.restricted {
@@ -47,16 +53,16 @@ pub(super) fn survey_page(path: &str, text: &str, context: &Context<'_>) -> Poli
     }
     let mut lines = Lines::new(text.as_bytes());
     let made = inline_scripts::made_by_client(text, &walked.scripts, &read);
-    let is_stable = |text: &&String| context.build_id.is_none_or(|id| !text.contains(id));
-    let mut scripts: Vec<String> = made
-        .iter()
-        .filter(is_stable)
-        .map(|text| inline_scripts::hash(text))
-        .collect();
-    scripts.sort_unstable();
-    scripts.dedup();
+    let hashes = |texts: &[String]| {
+        let stable = texts
+            .iter()
+            .filter(|text| context.build_id.is_none_or(|id| !text.contains(id)));
+        let hashes: BTreeSet<String> = stable.map(|text| inline_scripts::hash(text)).collect();
+        hashes.into_iter().collect()
+    };
     PolicyFacts {
-        scripts,
+        scripts: hashes(&made.certain),
+        possible: hashes(&made.possible),
         unhashable: read
             .unhashable
             .into_iter()
@@ -101,20 +107,24 @@ impl<'a> Urls<'a> {
         let url = match self.context.resolver.resolve(&self.address, url) {
             Target::Site(_) | Target::Outside => None,
             Target::Malformed => return,
-            Target::Host(_) | Target::Nothing => match Url::parse(url).or_else(|_| Url::parse(&format!("https:{url}")))
-            {
-                Ok(mut url) if url.has_host() => {
+            Target::Host(_) | Target::Nothing => match self.absolute(url) {
+                Some(mut url) if url.has_host() => {
                     url.set_query(None);
                     url.set_fragment(None);
                     Some(url.to_string())
                 }
                 // Only the scheme counts.
-                Ok(url) if matches!(url.scheme(), "data" | "blob") => Some(format!("{}:", url.scheme())),
+                Some(url) if matches!(url.scheme(), "data" | "blob") => Some(format!("{}:", url.scheme())),
                 _ => return,
             },
         };
         let line = self.lines.at(at);
         self.found.entry((directive.into(), url)).or_insert(line);
+    }
+
+    fn absolute(&self, url: &str) -> Option<Url> {
+        let page = Url::parse("https://site.invalid/").and_then(|site| site.join(&self.address));
+        page.and_then(|page| page.join(url)).ok()
     }
 
     fn finish(self) -> Vec<RestrictedUrl> {
@@ -137,7 +147,9 @@ impl TextVisitor for Urls<'_> {
             Position::Media => "media-src",
             Position::Frame if !self.is_plugin => "frame-src",
             Position::WebManifest => "manifest-src",
+            // The rule around it is not known.
             Position::CssUrl if is_font(reference.url) => "font-src",
+            Position::CssUrl if !is_image(reference.url) => return None,
             Position::Image | Position::Icon | Position::CssUrl => "img-src",
             Position::Frame | Position::Link | Position::Preload | Position::Card | Position::Unknown => return None,
         };
@@ -147,10 +159,17 @@ impl TextVisitor for Urls<'_> {
 }
 
 fn is_font(url: &str) -> bool {
+    let endings = [".woff2", ".woff", ".ttf", ".otf", ".eot"];
+    let types = ["data:font/", "data:application/font", "data:application/x-font"];
+    is_of(url, &endings, &types)
+}
+
+fn is_image(url: &str) -> bool {
+    let endings = [".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".avif", ".ico"];
+    is_of(url, &endings, &["data:image/"])
+}
+
+fn is_of(url: &str, endings: &[&str], types: &[&str]) -> bool {
     let path = url.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
-    let is_data = ["data:font/", "data:application/font", "data:application/x-font"];
-    [".woff2", ".woff", ".ttf", ".otf", ".eot"]
-        .iter()
-        .any(|end| path.ends_with(end))
-        || is_data.iter().any(|start| path.starts_with(start))
+    endings.iter().any(|end| path.ends_with(end)) || types.iter().any(|start| path.starts_with(start))
 }

@@ -142,7 +142,6 @@ fn code_that_a_policy_blocks_stops_a_publish_unless_it_only_reports() {
         )
         .unwrap();
     };
-    // What the first publish finds is known.
     let project = || {
         let project = project("");
         for file in ["index.html", "404.html"] {
@@ -151,8 +150,13 @@ fn code_that_a_policy_blocks_stops_a_publish_unless_it_only_reports() {
         project.run(&["publish"]).expect_code(0);
         project
     };
+    // A finding of a policy that only reports is not known when it is enforced.
     let enforced = project();
-    set_mode(&enforced, "enforce");
+    set_mode(&enforced, "report-only");
+    enforced.run(&["publish", "--force"]).expect_code(0);
+    let manifest = enforced.dir.join("site-manifest.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("report-only", "enforce")).unwrap();
     let refused = enforced.run(&["publish", "--json"]).expect_code(3).json();
     let problems = refused["error"]["problems"].as_array().unwrap();
     let problem = problems.iter().find(|problem| problem["check"] == "csp").unwrap();

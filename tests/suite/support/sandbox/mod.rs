@@ -42,7 +42,7 @@ pub struct Outcome {
 }
 
 impl Sandbox {
-    /// Whether this machine supports it. If not, a message is printed; on CI this is a failure.
+    /// Whether this machine supports it. If not, a message is printed; on GitHub, whose workflow allows it, this is a failure.
     pub fn is_usable() -> bool {
         if !root_for("a machine in namespaces") {
             return false;
@@ -52,7 +52,7 @@ impl Sandbox {
         if !is_allowed {
             let skipped = "namespaces are not allowed here (in a container: --privileged): a test is left out";
             assert!(
-                std::env::var("CI").as_deref() != Ok("true"),
+                std::env::var("GITHUB_ACTIONS").as_deref() != Ok("true"),
                 "{skipped}, and CI must not"
             );
             say(&format!("skipped: {skipped}"));
