@@ -5,7 +5,7 @@
 //! recursion, no reordering, no output. It must never execute an operation that was not in a flight, and never report
 //! an operation as done without knowing that it is done.
 
-mod counted;
+mod counts;
 mod key;
 mod local;
 mod op;
@@ -16,7 +16,7 @@ mod why;
 
 use futures_util::future::BoxFuture;
 
-pub use counted::{Counted, Counts};
+pub use counts::Counts;
 pub use local::{Local, LocalConnector};
 pub(crate) use op::refuse_impossible_names;
 pub use op::{Answer, Attr, Handle, Kind, MAX_READ, Op, Refusal, RefusalKind, Reply, Space, Time};
@@ -54,10 +54,24 @@ pub trait Host: Send + Sync {
     }
 }
 
+/// The answers of a flight that was sent while connecting.
+pub type EarlyAnswers = BoxFuture<'static, Result<Answers, HostError>>;
+
+/// A new connection. `None` if the flight was not sent yet.
+pub type Connected = (Box<dyn Host>, Option<EarlyAnswers>);
+
 /// Opens connections to one host: the first one, and another one after a connection is lost.
 pub trait Connect: Send + Sync {
     /// Connects.
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>>;
+
+    /// Connects to ask something that only reads ([`Op::only_reads`]). The operations may be on their way before it is
+    /// known whether the host can be used at all, which saves round trips. They may have been executed even if
+    /// connecting fails. By default, nothing is sent early.
+    fn connect_asking(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Connected, HostError>> {
+        drop(ops);
+        Box::pin(async { Ok((self.connect().await?, None)) })
+    }
 
     /// The host's name in messages.
     fn name(&self) -> String;

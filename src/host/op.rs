@@ -192,6 +192,15 @@ impl Op {
         }
     }
 
+    /// Whether the operation changes nothing, opens nothing and needs no extension of the protocol.
+    #[must_use]
+    pub fn only_reads(&self) -> bool {
+        matches!(
+            self,
+            Self::Lstat(_) | Self::Stat(_) | Self::ReadLink(_) | Self::Resolve(_)
+        )
+    }
+
     /// The number of round trips that the operation takes if nothing else is in flight.
     #[must_use]
     pub fn round_trips(&self) -> u32 {

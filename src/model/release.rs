@@ -46,6 +46,14 @@ impl ReleaseId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// When it was made, in seconds since 1970, by the store's clock. `None` if the ID does not begin with a time.
+    #[must_use]
+    pub fn made(&self) -> Option<i64> {
+        let stamp = self.0.get(.."YYYYMMDD-HHMMSS".len())?;
+        let made = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", stamp).ok()?;
+        Some(jiff::tz::TimeZone::UTC.to_timestamp(made).ok()?.as_second())
+    }
 }
 
 /// Converts a time of the store to a timestamp, or to the epoch if the time is out of range.

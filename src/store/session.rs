@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::host::{Answers, Connect, Counted, Counts, Host, HostError, Op, Reply, refuse_impossible_names};
+use crate::host::{Answers, Connect, Counts, EarlyAnswers, Host, HostError, Op, Reply, refuse_impossible_names};
 use crate::model::event::{Event, Note, Observer, Silent};
 use crate::model::release::{Owner, ReleaseId, RunId};
 use crate::store::flight::{Flight, Landed};
@@ -209,13 +209,18 @@ impl Session {
     /// # Errors
     /// [`HostError`] if the connection can't be made.
     pub async fn connect_again(&self) -> Result<Arc<dyn Host>, HostError> {
+        Ok(self.connect_asking(&[]).await?.0)
+    }
+
+    /// Does the same, and sends operations that only read while it connects, if the host supports that.
+    async fn connect_asking(&self, ops: &[Op]) -> Result<(Arc<dyn Host>, Option<EarlyAnswers>), HostError> {
         // Handles of the previous connection mean nothing on the new one.
         self.forget_host();
         let mut pause = self.pace.again;
         let mut tries = 0;
-        let host = loop {
-            match self.connector.connect().await {
-                Ok(host) => break host,
+        let (host, early) = loop {
+            match self.connector.connect_asking(ops.to_vec()).await {
+                Ok(connected) => break connected,
                 Err(error) if error.why().may_pass() && tries < TRIES_AGAIN => {
                     if tries == 0 {
                         let reason = error.to_string();
@@ -230,9 +235,9 @@ impl Session {
                 Err(error) => return Err(error.after(tries)),
             }
         };
-        let host: Arc<dyn Host> = Arc::new(Counted::new(host, self.counts.clone()));
+        let host: Arc<dyn Host> = Arc::from(host);
         self.state().host = Some(Arc::clone(&host));
-        Ok(host)
+        Ok((host, early))
     }
 
     fn forget_host(&self) {
@@ -302,18 +307,44 @@ impl Session {
     ///
     /// # Errors
     /// [`HostError`] if the connection can't be made or is lost.
-    pub async fn flight(&self, mut ops: Vec<Op>) -> Result<Answers, HostError> {
+    pub async fn flight(&self, ops: Vec<Op>) -> Result<Answers, HostError> {
+        self.counted_flight(ops, true).await
+    }
+
+    /// Sends operations whose answers are not waited for before anything else. They are no round trip.
+    ///
+    /// # Errors
+    /// [`HostError`] if the connection can't be made or is lost.
+    pub(crate) async fn flight_aside(&self, ops: Vec<Op>) -> Result<Answers, HostError> {
+        self.counted_flight(ops, false).await
+    }
+
+    async fn counted_flight(&self, mut ops: Vec<Op>, waits: bool) -> Result<Answers, HostError> {
         if ops.is_empty() {
             return Ok(Vec::new());
         }
-        let host = self.host().await?;
+        let there = self.connected();
+        let (host, early) = match there {
+            Some(host) => (host, None),
+            None if ops.iter().all(Op::only_reads) => self.connect_asking(&ops).await?,
+            None => (self.connect_again().await?, None),
+        };
         let asked = ops.len();
-        ops.extend(std::mem::take(&mut self.state().later));
+        if early.is_none() {
+            ops.extend(std::mem::take(&mut self.state().later));
+        }
+        self.counts.count(&ops, waits);
         let own = ops.iter().map(Op::weight).fold(0, u64::saturating_add);
         let before = self.under_way.fetch_add(own, Ordering::Relaxed);
         let _sent = UnderWay { session: self, own };
         let patience = self.pace.for_weight(before.saturating_add(own));
-        let Ok(answers) = timeout(patience, host.flight(ops)).await else {
+        let answers = async {
+            match early {
+                Some(early) => early.await,
+                None => host.flight(ops).await,
+            }
+        };
+        let Ok(answers) = timeout(patience, answers).await else {
             return Err(self.lost(format!("no answer within {patience:.0?}")));
         };
         let mut answers = answers?;

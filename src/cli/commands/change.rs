@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use syntax_publish::live::notify::Notice;
+use syntax_publish::model::channel::Slot;
 use syntax_publish::model::path::printable;
+use syntax_publish::store::prune::{Listing, ListingAside};
 use syntax_publish::store::publish::Published;
 use syntax_publish::store::session::Session;
 use syntax_publish::store::{Error, prune, rollback, shell_probe};
@@ -42,17 +44,23 @@ impl Run {
     /// is done, so a failure is only a warning.
     pub(super) async fn tidy_up(
         &self,
-        workplace: &Workplace,
-        session: &Session,
+        (workplace, session): (&Workplace, &Session),
+        slot: &Slot,
         published: &Published,
-        yields: bool,
+        listing: ListingAside<'_>,
     ) -> prune::Pruned {
         let options = prune::Options {
-            yields,
+            yields: !slot.is_live(),
             ..retention(workplace, false)
         };
         let pruned = async {
-            if published.swapped && prune::is_due(session, &options, published.files).await? {
+            if !published.swapped {
+                return Ok(prune::Pruned::default());
+            }
+            if Listing::of(session, listing)
+                .await?
+                .makes_due(&options, slot, published)
+            {
                 prune::prune(session, &options, &*self.progress).await
             } else {
                 Ok(prune::Pruned::default())

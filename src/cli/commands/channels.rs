@@ -7,6 +7,7 @@ use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::release::timestamp;
 use syntax_publish::site::pipeline::Prepared;
 use syntax_publish::store::channels::{self, Channel};
+use syntax_publish::store::prune::list_meanwhile;
 use syntax_publish::store::{publish, rollback};
 
 use super::change::shell_behind;
@@ -37,7 +38,9 @@ impl Run {
             ..how
         };
         let job = publish::Job::new(&prepared.source, &prepared.site, &how);
-        let published = publish::publish(session, job, &*self.progress).await?;
+        let publishing = Box::pin(publish::publish(session, job, &*self.progress));
+        let (published, listing) = list_meanwhile(session, publishing).await;
+        let published = published?;
         let took = self.began.elapsed();
         let timings = options.timings.then(|| self.progress.timings.stages());
         self.finish();
@@ -85,7 +88,7 @@ impl Run {
             ));
         }
         self.note_reported();
-        let pruned = self.tidy_up(workplace, session, &published, true).await;
+        let pruned = self.tidy_up((workplace, session), &how.slot, &published, listing).await;
         if let Some(text) = changes::pruned(pruned) {
             self.screen.note(&text);
         }

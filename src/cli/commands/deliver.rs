@@ -24,6 +24,7 @@ use syntax_publish::site::pipeline::{self, Prepared};
 use syntax_publish::site::source::Source;
 use syntax_publish::store::open::StoreSnapshot;
 use syntax_publish::store::promote;
+use syntax_publish::store::prune::list_meanwhile;
 use syntax_publish::store::publish::{self, Published};
 use syntax_publish::store::remote_source::RemoteSource;
 use syntax_publish::store::rollback::{self, Destination};
@@ -173,12 +174,12 @@ impl Run {
         let (_, session) = self.open("publish")?;
         let public_site = looks::public_site(workplace, rules.clone());
         let live_site = self.live_site(session, &public_site);
-        let delivered = live_site.deliver(job, looking.probes).await?;
+        let (delivered, listing) = list_meanwhile(session, live_site.deliver(job, looking.probes)).await;
         let Delivered {
             published,
             report,
             round_trips,
-        } = delivered;
+        } = delivered?;
         let took = self.began.elapsed();
         let timings = looking.timings.then(|| self.progress.timings.stages());
         self.finish();
@@ -229,7 +230,9 @@ impl Run {
         self.tell_of_publish(&published, &told, &failed).await;
         // Pruning comes last, because all that was reported so far is true whatever happens to it.
         self.note_reported();
-        let pruned = self.tidy_up(workplace, session, &published, false).await;
+        let pruned = self
+            .tidy_up((workplace, session), &job.options.slot, &published, listing)
+            .await;
         if let Some(text) = changes::pruned(pruned) {
             self.screen.note(&text);
         }

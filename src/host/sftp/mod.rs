@@ -9,31 +9,34 @@
 
 mod bounded;
 mod gathered;
+mod hello;
 
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU64;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::{Duration, UNIX_EPOCH};
 
-use futures_util::future::{BoxFuture, join, try_join_all};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, join, maybe_done, try_join_all};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, TryStreamExt};
 use openssh_sftp_client::error::SftpErrorKind;
 use openssh_sftp_client::file::File;
 use openssh_sftp_client::metadata::{FileType, MetaData, MetaDataBuilder, Permissions};
 use openssh_sftp_client::{Error, Sftp as Client, SftpOptions, UnixTimeStamp};
-use tokio::io::AsyncSeek as _;
+use tokio::io::{AsyncSeek as _, BufReader};
 use tokio::time::timeout;
 
 use self::bounded::{Beginning, Bounded};
 use self::gathered::{Gate, Gathered};
+use self::hello::Extensions;
 use super::op::{Answer, Attr, Handle, Kind, NOT_OPEN, Op, OpenFiles, Refusal, RefusalKind, Reply, Space, Time};
 use super::ssh::{self, BadSshAddress, SftpAddress, Ssh};
-use super::{Answers, Connect, Host, HostError, Why};
+use super::{Answers, Connect, Connected, EarlyAnswers, Host, HostError, Why};
 use crate::model::path::printable;
 
 /// The most that may be in flight: enough to fill a line with a latency of some hundred milliseconds, few enough for
@@ -87,13 +90,23 @@ impl Connect for SftpConnector {
         Box::pin(async { Ok(Box::new(Sftp::open(&self.address).await?) as Box<dyn Host>) })
     }
 
+    fn connect_asking(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Connected, HostError>> {
+        Box::pin(async {
+            let (sftp, early) = Sftp::open_asking(&self.address, ops).await?;
+            Ok((Box::new(sftp) as Box<dyn Host>, early))
+        })
+    }
+
     fn name(&self) -> String {
         self.address.host.clone()
     }
 }
 
 /// A docroot reached over SFTP.
-pub struct Sftp {
+pub struct Sftp(Arc<Line>);
+
+/// The connection of a docroot, which ends when no flight needs it any more.
+struct Line {
     session: Arc<Session>,
     gate: Arc<Gate>,
     ssh: Ssh,
@@ -103,6 +116,8 @@ struct Session {
     host: String,
     docroot: String,
     client: Client,
+    /// What the server supports, once it has answered.
+    extensions: OnceLock<Extensions>,
     open: OpenFiles<File>,
     budget: Budget,
 }
@@ -133,19 +148,48 @@ impl Sftp {
     /// # Errors
     /// Any [`HostError`] of a failed connection.
     pub async fn open(address: &SftpAddress) -> Result<Self, HostError> {
-        let (mut ssh, stdin, stdout) = Ssh::start(address)?;
+        Ok(Self::open_asking(address, Vec::new()).await?.0)
+    }
+
+    /// Does the same. The first operations are on their way before the server has answered anything, see
+    /// [`Connect::connect_asking`].
+    async fn open_asking(address: &SftpAddress, ops: Vec<Op>) -> Result<(Self, Option<EarlyAnswers>), HostError> {
+        let (ssh, stdin, stdout) = Ssh::start(address)?;
         // By default the client delays each request by half a millisecond.
         let options = SftpOptions::new().flush_interval(Duration::ZERO);
         let gate = Arc::new(Gate::default());
-        let stdin = Gathered::new(stdin, &gate);
-        // A separate task, because the client may panic if the server disconnects, and that must not end this task.
         let beginning = Beginning::default();
-        let stdout = Bounded::new(stdout, beginning.clone());
-        let greeting = tokio::spawn(async move { Client::new(stdin, stdout, options).await });
-        let client = match timeout(CONNECT, greeting).await {
-            Ok(Ok(Ok(client))) => client,
-            // The join error is a panic of the client, caused by a server that disconnects.
-            Ok(Ok(Err(_)) | Err(_)) => return Err(ssh.why_no_sftp(address, beginning.text()).await),
+        let mut server = BufReader::new(Bounded::new(stdout, beginning.clone()));
+        let (to, from, begin) = hello::streams(Gathered::new(stdin, &gate));
+        // A separate task, because the client may panic if the server disconnects, and that must not end this task.
+        let client = tokio::spawn(async move { Client::new(to, from, options).await }).await;
+        let Ok(Ok(client)) = client else {
+            // ssh has ended already. What it printed may not have been read yet.
+            let _ = timeout(CONNECT, Extensions::read(&mut server)).await;
+            return Err(ssh.why_no_sftp(address, beginning.text()).await);
+        };
+        let session = Session {
+            host: address.host.clone(),
+            docroot: address.docroot.trim_end_matches('/').to_owned(),
+            client,
+            extensions: OnceLock::new(),
+            open: OpenFiles::default(),
+            budget: Budget::default(),
+        };
+        let mut line = Line {
+            session: Arc::new(session),
+            gate,
+            ssh,
+        };
+        let early = (!ops.is_empty()).then(|| flight(Arc::clone(&line.session), Arc::clone(&line.gate), ops));
+        let mut early = early.map(|early| Box::pin(maybe_done(early)));
+        if let Some(early) = &mut early {
+            // The first poll sends the operations.
+            let _ = futures_util::poll!(early.as_mut());
+        }
+        let extensions = match timeout(CONNECT, Extensions::read(&mut server)).await {
+            Ok(Ok(extensions)) => extensions,
+            Ok(Err(_)) => return Err(line.ssh.why_no_sftp(address, beginning.text()).await),
             Err(_) => {
                 return Err(HostError::Unreachable {
                     host: address.host.clone(),
@@ -154,34 +198,36 @@ impl Sftp {
                 });
             }
         };
-        ssh.answered();
-        let needed = [
-            ("posix-rename@openssh.com", client.support_posix_rename()),
-            ("hardlink@openssh.com", client.support_hardlink()),
-            ("fsync@openssh.com", client.support_fsync()),
-        ];
-        if let Some((missing, _)) = needed.iter().find(|(_, there)| !there) {
+        line.ssh.answered();
+        let missing = NEEDED.iter().find(|name| !extensions.has(name));
+        if let Some(missing) = missing {
             return Err(HostError::MissingExtension {
                 host: address.host.clone(),
                 extension: (*missing).to_owned(),
-                why: why_missing(&client, needed.iter().all(|(_, there)| !there)),
+                why: why_missing(&extensions),
             });
         }
-        let docroot = address.docroot.trim_end_matches('/').to_owned();
-        let session = Session {
-            host: address.host.clone(),
-            docroot,
-            client,
-            open: OpenFiles::default(),
-            budget: Budget::default(),
-        };
-        Ok(Self {
-            session: Arc::new(session),
-            gate,
-            ssh,
-        })
+        let _ = line.session.extensions.set(extensions);
+        // The client reads the rest. If it has stopped, the first flight reports that.
+        let _ = begin.send(server);
+        let line = Arc::new(line);
+        let early = early.map(|mut early| {
+            let line = Arc::clone(&line);
+            let answers = async move {
+                early.as_mut().await;
+                match early.as_mut().take_output() {
+                    Some(Ok(answers)) => Ok(answers),
+                    Some(Err(why)) => Err(line.lost(&why).await),
+                    None => Err(line.lost("it broke off").await),
+                }
+            };
+            answers.boxed()
+        });
+        Ok((Self(line), early))
     }
+}
 
+impl Line {
     /// The error for a lost connection, with the last line that ssh printed.
     async fn lost(&self, why: &str) -> HostError {
         let said = self.ssh.last_words().await;
@@ -196,19 +242,25 @@ impl Sftp {
     }
 }
 
+/// The extensions without which a host can't have a store.
+const NEEDED: [&str; 3] = ["posix-rename@openssh.com", "hardlink@openssh.com", "fsync@openssh.com"];
+
 /// OpenSSH's server has supported all needed extensions since 6.5, and does not advertise those that it is configured
 /// to deny.
-fn why_missing(client: &Client, all: bool) -> Why {
-    match (client.support_statvfs() || client.support_expand_path(), all) {
+fn why_missing(extensions: &Extensions) -> Why {
+    let is_openssh = ["statvfs@openssh.com", "expand-path@openssh.com"]
+        .iter()
+        .any(|name| extensions.has(name));
+    match (is_openssh, NEEDED.iter().any(|name| extensions.has(name))) {
         (false, _) => Why::Unknown,
-        (true, true) => Why::ReadOnly,
-        (true, false) => Why::Denies,
+        (true, false) => Why::ReadOnly,
+        (true, true) => Why::Denies,
     }
 }
 
 impl fmt::Debug for Sftp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sftp({}:{})", self.session.host, self.session.docroot)
+        write!(f, "Sftp({}:{})", self.0.session.host, self.0.session.docroot)
     }
 }
 
@@ -217,61 +269,69 @@ type Running = Pin<Box<dyn Future<Output = (usize, usize, String, Outcome)> + Se
 impl Host for Sftp {
     fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
         Box::pin(async move {
-            let mut answers: Vec<Option<Reply>> = ops.iter().map(|_| None).collect();
-            let mut under_way: FuturesUnordered<Running> = FuturesUnordered::new();
-            let mut bytes = 0;
-            let mut ops = ops.into_iter().enumerate().peekable();
-            let mut most = MOST_OPS;
-            let mut together = None;
-            loop {
-                let room = under_way.len() < most;
-                let fits = |bytes: usize, op: &Op| bytes == 0 || bytes + op.payload() <= MOST_BYTES;
-                let ended = if let Some((number, op)) = ops.next_if(|(_, op)| room && fits(bytes, op)) {
-                    let payload = op.payload();
-                    bytes += payload;
-                    let line = op.to_string();
-                    let session = Arc::clone(&self.session);
-                    let mut running: Running =
-                        Box::pin(async move { (number, payload, line, session.execute(op).await) });
-                    together.get_or_insert_with(|| self.gate.hold());
-                    most = MOST_OPS;
-                    // The first poll sends the operation.
-                    match futures_util::poll!(running.as_mut()) {
-                        Poll::Ready(ended) => ended,
-                        Poll::Pending => {
-                            under_way.push(running);
-                            continue;
-                        }
-                    }
-                } else {
-                    together = None;
-                    if under_way.len() >= MOST_OPS {
-                        most = MOST_OPS - REFILL;
-                    }
-                    match under_way.next().await {
-                        Some(ended) => ended,
-                        None => break,
-                    }
-                };
-                let (number, payload, op, outcome) = ended;
-                bytes -= payload;
-                answers[number] = Some(match outcome {
-                    Ok(answer) => Ok(answer),
-                    Err(OpFailure::Refused(kind, message)) => Err(Refusal { kind, op, message }),
-                    Err(OpFailure::Broken(why)) => return Err(self.lost(&why).await),
-                });
+            let line = &self.0;
+            match flight(Arc::clone(&line.session), Arc::clone(&line.gate), ops).await {
+                Ok(answers) => Ok(answers),
+                Err(why) => Err(line.lost(&why).await),
             }
-            Ok(answers.into_iter().flatten().collect())
         })
     }
 
     fn name(&self) -> String {
-        self.session.host.clone()
+        self.0.session.host.clone()
     }
 
     fn copies(&self) -> bool {
-        self.session.client.support_copy()
+        self.0.session.has("copy-data")
     }
+}
+
+/// Executes a flight. The error says why the connection is lost.
+async fn flight(session: Arc<Session>, gate: Arc<Gate>, ops: Vec<Op>) -> Result<Answers, String> {
+    let mut answers: Vec<Option<Reply>> = ops.iter().map(|_| None).collect();
+    let mut under_way: FuturesUnordered<Running> = FuturesUnordered::new();
+    let mut bytes = 0;
+    let mut ops = ops.into_iter().enumerate().peekable();
+    let mut most = MOST_OPS;
+    let mut together = None;
+    loop {
+        let room = under_way.len() < most;
+        let fits = |bytes: usize, op: &Op| bytes == 0 || bytes + op.payload() <= MOST_BYTES;
+        let ended = if let Some((number, op)) = ops.next_if(|(_, op)| room && fits(bytes, op)) {
+            let payload = op.payload();
+            bytes += payload;
+            let line = op.to_string();
+            let session = Arc::clone(&session);
+            let mut running: Running = Box::pin(async move { (number, payload, line, session.execute(op).await) });
+            together.get_or_insert_with(|| gate.hold());
+            most = MOST_OPS;
+            // The first poll sends the operation.
+            match futures_util::poll!(running.as_mut()) {
+                Poll::Ready(ended) => ended,
+                Poll::Pending => {
+                    under_way.push(running);
+                    continue;
+                }
+            }
+        } else {
+            together = None;
+            if under_way.len() >= MOST_OPS {
+                most = MOST_OPS - REFILL;
+            }
+            match under_way.next().await {
+                Some(ended) => ended,
+                None => break,
+            }
+        };
+        let (number, payload, op, outcome) = ended;
+        bytes -= payload;
+        answers[number] = Some(match outcome {
+            Ok(answer) => Ok(answer),
+            Err(OpFailure::Refused(kind, message)) => Err(Refusal { kind, op, message }),
+            Err(OpFailure::Broken(why)) => return Err(why),
+        });
+    }
+    Ok(answers.into_iter().flatten().collect())
 }
 
 /// Why an operation failed.
@@ -312,6 +372,11 @@ fn short(text: &str) -> String {
 }
 
 impl Session {
+    /// Whether the server supports an extension.
+    fn has(&self, extension: &str) -> bool {
+        self.extensions.get().is_some_and(|all| all.has(extension))
+    }
+
     /// Prepends the docroot. Paths are not joined: an operation's path must never replace the docroot, and the host
     /// must resolve `..`.
     fn at(&self, path: &str) -> String {
@@ -429,7 +494,7 @@ impl Session {
     }
 
     async fn space(&self, path: &str) -> Outcome {
-        if !self.client.support_statvfs() {
+        if !self.has("statvfs@openssh.com") {
             return Err(refused("the server does not report how much room there is"));
         }
         let stat = self.client.fs().statvfs(self.at(path)).await?;

@@ -6,9 +6,12 @@
 //! children, so that a tree that exists is always complete. Prune must never follow a symlink when it deletes, and must
 //! never delete what it could not read first.
 
+mod listing;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
 
+pub use self::listing::{Listing, ListingAside, list_meanwhile};
 use crate::host::{Kind, Op, Time};
 use crate::model::cache::pooled;
 use crate::model::channel::ChannelName;
@@ -39,12 +42,6 @@ const AT_ONCE: usize = 1000;
 /// A staging directory in which nothing happened for this long, by the host's clock, belongs to a dead run. In seconds.
 /// If the run is alive after all, losing its staging directory costs it a new attempt and nothing else.
 const DEAD_AFTER: Time = 600;
-
-/// The shortest time between two prunes that publishes to a large site start, in seconds.
-const SWEEP_EVERY: Time = 24 * 60 * 60;
-
-/// On a site of up to this many files, pruning costs so little that every publish may do it.
-const SMALL_SITE: u64 = 2000;
 
 /// How often marking starts again because something was published in the meantime.
 const ATTEMPTS: u32 = 4;
@@ -114,35 +111,6 @@ pub async fn prune(session: &Session, options: &Options, observer: &dyn Observer
         attempts: ATTEMPTS,
         reason: "something was published in the meantime".to_owned(),
     })
-}
-
-/// Whether a publish should prune when it is done: if there are more releases than the retention keeps, and pruning is
-/// cheap compared to the publish or was not done for a day. Channels have a release each.
-///
-/// # Errors
-/// [`Error`] if the connection is lost.
-pub async fn is_due(session: &Session, options: &Options, files: u64) -> Result<bool, Error> {
-    let store_state = open::read_state(session).await?;
-    let rested = match (store_state.swept, store_state.changed) {
-        (Some(swept), Some(now)) => now.saturating_sub(swept) > SWEEP_EVERY,
-        _ => true,
-    };
-    if files > SMALL_SITE && !rested {
-        return Ok(false);
-    }
-    // Both lists in one flight, because every publish waits for this.
-    let folders = [layout::RELEASES, layout::CHANNELS].map(str::to_owned);
-    let found = list_folders(session, folders.to_vec()).await?;
-    let symlinks = |folder: &'static str| {
-        let links = found.iter().filter(|(_, attr)| attr.kind == Kind::Symlink);
-        links.filter_map(move |(path, attr)| Some((path.strip_prefix(folder)?.strip_prefix('/')?, attr.mtime)))
-    };
-    let releases = symlinks(layout::RELEASES).filter(|(name, _)| name.parse::<ReleaseId>().is_ok());
-    let channels = symlinks(layout::CHANNELS).filter(|(name, _)| name.parse::<ChannelName>().is_ok());
-    let channels: Vec<Time> = channels.map(|(_, since)| since).collect();
-    let now = store_state.changed.unwrap_or(0);
-    let has_expired = |since: &Time| channels::is_expired(*since, now, options.expire);
-    Ok(channels.iter().any(has_expired) || releases.count() > options.keep + channels.len())
 }
 
 /// The run whose generation marks the store while prune decides what is dead.

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use regex_lite::Regex;
 use syntax_publish::config;
 use syntax_publish::host::Op;
+use syntax_publish::model::channel::Slot;
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::event::Silent;
 use syntax_publish::model::manifest::Site;
@@ -16,6 +18,7 @@ use syntax_publish::site::scan;
 use syntax_publish::store::open;
 use syntax_publish::store::open::StoreSnapshot;
 use syntax_publish::store::plan;
+use syntax_publish::store::prune::{self, Listing, list_meanwhile};
 use syntax_publish::store::publish::{Job, Options, Published, publish};
 use syntax_publish::store::rollback::{self, Destination, RolledBack};
 use syntax_publish::store::session::Session;
@@ -343,6 +346,65 @@ fn a_look_beside_the_scan_leaves_little_to_be_asked() {
     assert_eq!(flights.len(), 4, "{}", bench.told(&flights));
     let (published, flights) = bench.publish();
     assert_eq!((published.swapped, flights.len()), (false, 1));
+}
+
+#[test]
+fn whether_to_prune_is_asked_before_the_swap_and_only_if_there_is_one() {
+    let mut bench = seen_site();
+    bench.looks = true;
+    let publish = |bench: &Bench| {
+        let prepared = bench.prepare();
+        let recorder = bench.recorder();
+        let session = Bench::session(&recorder);
+        let near = scan::top_folders(&bench.export(), plan::GUESSED_FOLDERS);
+        let options = Options {
+            store_snapshot: Some(runtime().block_on(open::inspect(&session, near)).unwrap()),
+            ..Options::new("test")
+        };
+        let job = Job::new(&prepared.source, &prepared.site, &options);
+        let (published, is_due) = runtime().block_on(async {
+            let (published, listing) = list_meanwhile(&session, publish(&session, job, &Silent)).await;
+            let published = published.unwrap();
+            if !published.swapped {
+                return (published, false);
+            }
+            let keeps_one = prune::Options {
+                keep: 1,
+                skew: Duration::ZERO,
+                expire: Duration::MAX,
+                dry_run: false,
+                yields: false,
+            };
+            let listing = Listing::of(&session, listing).await.unwrap();
+            let is_due = listing.makes_due(&keeps_one, &Slot::Live, &published);
+            (published, is_due)
+        });
+        (
+            published.swapped,
+            is_due,
+            session.counts().round_trips(),
+            recorder.flights(),
+        )
+    };
+    let (swapped, is_due, round_trips, flights) = publish(&bench);
+    assert_eq!(
+        (swapped, is_due, round_trips, flights.len()),
+        (false, false, 1, 1),
+        "{}",
+        bench.told(&flights)
+    );
+    bench.write("docs/a.html", page("another"));
+    let (swapped, is_due, round_trips, flights) = publish(&bench);
+    assert!(swapped && is_due, "the release before is one too many");
+    let place = |wanted: &dyn Fn(&Op) -> bool| flights.iter().position(|flight| flight.iter().any(wanted));
+    let listed = place(&|op| *op == Op::List("releases".to_owned())).unwrap();
+    let swap = place(&|op| matches!(op, Op::Rename { to, .. } if to == "current")).unwrap();
+    assert!(listed < swap && swap + 1 == flights.len(), "{}", bench.told(&flights));
+    assert_eq!(
+        usize::try_from(round_trips).unwrap() + 1,
+        flights.len(),
+        "the listing is no round trip"
+    );
 }
 
 /// Fails if the content of a manifest on the host does not match the digest in its name. Returns the longest length.

@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -479,21 +480,62 @@ async fn an_invalid_answer_ends_the_operation_or_the_connection() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn flight_that_is_not_answered_is_given_up_even_if_others_are_answered() {
-    let silent: Server = |r, _| Some(if r.kind == LSTAT { Vec::new() } else { usual(r) });
-    let (_folder, connector) = reach(silent);
-    let owner = Owner {
+fn owner() -> Owner {
+    Owner {
         who: "test@here".to_owned(),
         what: "test".to_owned(),
         since: 0,
         yields: false,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_are_on_their_way_before_the_server_has_said_anything() {
+    let waits: Server = |request, _| {
+        Some(match request.kind {
+            INIT => Vec::new(),
+            LSTAT => [version(), status(request.id, 2, "no such file")].concat(),
+            _ => usual(request),
+        })
     };
+    let (_folder, connector) = reach(waits);
+    let session = Session::new(Box::new(connector), owner());
+    let refused = session.flight(vec![lstat()]).await.unwrap().remove(0).unwrap_err();
+    assert_eq!(refused.message, "no such file");
+    assert_eq!(session.counts().round_trips(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_changes_anything_is_sent_to_a_server_that_can_not_be_used() {
+    static SENT: AtomicUsize = AtomicUsize::new(0);
+    let lacks_everything: Server = |request, _| {
+        Some(if request.kind == INIT {
+            packet(2, &3_u32.to_be_bytes())
+        } else {
+            SENT.fetch_add(1, Ordering::SeqCst);
+            usual(request)
+        })
+    };
+    for (op, most) in [(Op::MakeFolder("x".to_owned()), 0), (list(), 0), (lstat(), 1)] {
+        let (_folder, connector) = reach(lacks_everything);
+        let session = Session::new(Box::new(connector), owner());
+        SENT.store(0, Ordering::SeqCst);
+        let error = session.flight(vec![op.clone()]).await.unwrap_err();
+        assert!(matches!(error, HostError::MissingExtension { .. }), "{op}: {error}");
+        drop(session);
+        assert!(SENT.load(Ordering::SeqCst) <= most, "{op}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flight_that_is_not_answered_is_given_up_even_if_others_are_answered() {
+    let silent: Server = |r, _| Some(if r.kind == LSTAT { Vec::new() } else { usual(r) });
+    let (_folder, connector) = reach(silent);
     let pace = Pace {
         answer: Duration::from_millis(500),
         ..Pace::default()
     };
-    let session = Session::new(Box::new(connector), owner).at_pace(pace);
+    let session = Session::new(Box::new(connector), owner()).at_pace(pace);
     session.host().await.unwrap();
     let others = async {
         loop {
