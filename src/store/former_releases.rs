@@ -15,7 +15,7 @@ use crate::site::check::Known;
 use crate::site::moved::FormerRelease;
 use crate::store::Error;
 use crate::store::open;
-use crate::store::plan::{HostFacts, HostQuestion};
+use crate::store::plan::{HostFacts, HostQuestion, Recall};
 use crate::store::records::Records;
 use crate::store::session::Session;
 
@@ -44,13 +44,20 @@ pub struct FormerReleases {
 }
 
 impl FormerReleases {
-    /// Reads the releases. `facts` has what a plan of `site` asked, and gets the manifests that are read.
+    /// Reads the releases. `facts` has what a plan of `site` asked, and gets the manifests that are read. Those that this
+    /// machine has seen are not requested: their digests determine their content.
     ///
     /// A release whose document or manifests can't be read is left out.
     ///
     /// # Errors
     /// [`Error`] if the connection is lost, or if the host refuses a request.
-    pub async fn read(session: &Session, facts: &mut HostFacts, site: &Site, window: Window) -> Result<Self, Error> {
+    pub async fn read(
+        session: &Session,
+        facts: &mut HostFacts,
+        site: &Site,
+        window: Window,
+        seen: Option<&(dyn Recall + Sync)>,
+    ) -> Result<Self, Error> {
         let root = facts.live.get(&SitePath::root()).copied().flatten();
         let (Some(current), Some(live)) = (facts.current.clone(), root) else {
             return Ok(Self::default());
@@ -65,7 +72,17 @@ impl FormerReleases {
             let (found, unknown): (Vec<_>, Vec<_>) = compared.partition(Result::is_ok);
             let unknown = unknown.into_iter().filter_map(Result::err).flatten();
             let unknown = unknown.filter(|digest| !facts.manifests.contains_key(digest));
-            let questions: BTreeSet<_> = unknown.map(HostQuestion::Manifest).collect();
+            let unknown: BTreeSet<Digest> = unknown.collect();
+            let recalled = unknown
+                .iter()
+                .filter_map(|digest| Some((*digest, seen?.tree(*digest)?)));
+            let recalled: Vec<(Digest, Tree)> = recalled.collect();
+            if !recalled.is_empty() {
+                let recalled = recalled.into_iter().map(|(digest, tree)| (digest, Some(tree)));
+                facts.manifests.extend(recalled);
+                continue;
+            }
+            let questions: BTreeSet<_> = unknown.into_iter().map(HostQuestion::Manifest).collect();
             if questions.is_empty() {
                 let mut former = Self::default();
                 for (known_since, root, changes) in found.into_iter().flatten() {

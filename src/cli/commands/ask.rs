@@ -21,8 +21,9 @@ use syntax_publish::site::pipeline::{self, Prepared};
 use syntax_publish::site::plain_folder;
 use syntax_publish::store::former_releases::{FormerReleases, Window};
 use syntax_publish::store::open::StoreState;
-use syntax_publish::store::plan::{self, HostFacts, HostQuestion, Plan};
+use syntax_publish::store::plan::{self, HostFacts, HostQuestion, Plan, Recall};
 use syntax_publish::store::publish::{self, Judged, ToJudge};
+use syntax_publish::store::remote_cache::RemoteCache;
 use syntax_publish::store::session::Session;
 use syntax_publish::store::{Error, StoreError, open, releases};
 
@@ -55,6 +56,8 @@ pub(super) struct Compared {
     /// What the target answered.
     pub(super) facts: HostFacts,
     pub(super) plan: Plan,
+    /// What this machine has seen there.
+    seen: Option<RemoteCache>,
 }
 
 impl Compared {
@@ -70,7 +73,8 @@ impl Compared {
             now: here.max(self.store_state.since.unwrap_or(here)),
             skew: workplace.config.publish.skew,
         };
-        FormerReleases::read(session, &mut self.facts, &self.prepared.site, window).await
+        let seen = self.seen.as_ref().map(|seen| seen as &(dyn Recall + Sync));
+        FormerReleases::read(session, &mut self.facts, &self.prepared.site, window, seen).await
     }
 }
 
@@ -178,6 +182,7 @@ impl Run {
             store_state,
             facts,
             plan,
+            seen: _,
         } = compared;
         let mut notes = Vec::new();
         if let Some(hold) = &store_state.hold {
@@ -239,8 +244,11 @@ impl Run {
 
     /// Compares the site with the current state of the target.
     pub(super) async fn compare(&self, workplace: &Workplace, session: &Session) -> Result<Compared, Failure> {
-        let (prepared, store_snapshot) = self.prepare_and_connect(workplace, session, Judge::WithThePlan).await?;
+        let (prepared, store_snapshot, _) = self.prepare_and_connect(workplace, session, Judge::WithThePlan).await?;
         let mut facts = store_snapshot.facts;
+        let seen = site::cache().map(|folder| RemoteCache::load(&folder, &workplace.identity()));
+        let known = seen.as_ref().filter(|_| facts.current.is_some());
+        let expected = known.and_then(|seen| plan::expected_questions(&prepared.site, seen, &mut facts));
         let also = |facts: &HostFacts| {
             if prepared.problems.is_empty() {
                 BTreeSet::new()
@@ -248,12 +256,16 @@ impl Run {
                 plan::findings_questions(facts)
             }
         };
+        let mut first = expected.unwrap_or_default();
+        first.extend(also(&facts));
+        open::ask(session, &mut facts, &first).await?;
         let plan = plan_of(session, &mut facts, &prepared.site, also).await?;
         Ok(Compared {
             prepared,
             store_state: store_snapshot.store_state,
             facts,
             plan,
+            seen,
         })
     }
 

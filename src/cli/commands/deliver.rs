@@ -101,9 +101,12 @@ impl Run {
         self.progress.plainly(&changes::begun("publishing", workplace));
         let shell = shell_behind(workplace)?;
         let looking = looks::begin(workplace).await?;
-        let (prepared, store_snapshot) = self.prepare_and_connect(workplace, session, Judge::AtOnce).await?;
+        let (prepared, store_snapshot, ahead) = self.prepare_and_connect(workplace, session, Judge::AtOnce).await?;
         connect::make_room(workplace)?;
-        let how = publish_options(workplace, &options, &prepared, store_snapshot)?;
+        let how = publish::Options {
+            ahead,
+            ..publish_options(workplace, &options, &prepared, store_snapshot)?
+        };
         let job = publish::Job::new(&prepared.source, &prepared.site, &how);
         let looking = Looking {
             probes: looking,

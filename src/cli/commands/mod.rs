@@ -28,7 +28,9 @@ use syntax_publish::site::scan::{self, ScanError};
 use syntax_publish::site::source::SourceError;
 use syntax_publish::store::open::{self, StoreSnapshot};
 use syntax_publish::store::plan;
+use syntax_publish::store::publish::make_ahead;
 use syntax_publish::store::session::{Live, Session};
+use syntax_publish::store::sync::MadeAhead;
 
 use super::actions::Actions;
 use super::args::{ChannelsAction, Command, Global, Publish, RedirectsAction, again};
@@ -269,22 +271,32 @@ impl Run {
     }
 
     /// Prepares the site while the connection is made and the store is inspected. The folders near the top of the
-    /// export are requested as well, on the assumption that they have not changed.
+    /// export are requested as well, on the assumption that they have not changed. What a publish is expected to send is
+    /// encoded in the time that is left.
     async fn prepare_and_connect(
         &self,
         workplace: &Workplace,
         session: &Session,
         judge: Judge,
-    ) -> Result<(Prepared, StoreSnapshot), Failure> {
+    ) -> Result<(Prepared, StoreSnapshot, Option<MadeAhead>), Failure> {
         let export = workplace.export()?;
         let connecting = async {
             let running = Running::begin(&*self.progress, Stage::Connect);
             let near = self.aside(move |_| Ok::<_, Failure>(scan::top_folders(&export, plan::GUESSED_FOLDERS)));
-            let store_snapshot = async { Ok(open::inspect(session, near.await?).await?) }.await;
+            let store_snapshot = async { Ok::<_, Failure>(open::inspect(session, near.await?).await?) }.await;
             running.end();
             store_snapshot
         };
-        futures_util::future::try_join(self.prepare_to_judge(workplace, judge), connecting).await
+        let preparing = async {
+            let prepared = self.prepare_to_judge(workplace, judge).await?;
+            let cache = site::cache().filter(|_| judge == Judge::AtOnce);
+            let seen = cache.as_deref().map(|folder| (folder, workplace.identity()));
+            let ahead =
+                seen.and_then(|(folder, target)| make_ahead(&prepared.source, &prepared.site, (folder, &target)));
+            Ok::<_, Failure>((prepared, ahead))
+        };
+        let ((prepared, ahead), store_snapshot) = futures_util::future::try_join(preparing, connecting).await?;
+        Ok((prepared, store_snapshot, ahead))
     }
 
     /// Reports the new warnings one by one, and the known problems as a number.

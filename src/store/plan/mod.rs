@@ -4,11 +4,13 @@
 //! change is and never on how large the site is. [`Plan::new`] then says what to make, in which order. A plan is shown
 //! or carried out; it must never ask again.
 
+mod expected;
 mod shared;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+pub use self::expected::{Recall, expected_content, expected_questions};
 pub use self::shared::SharedRun;
 
 use crate::model::cache::{CacheClass, pooled};
@@ -266,60 +268,6 @@ pub fn opening_questions(site: &Site) -> BTreeSet<HostQuestion> {
     paths.sort_by_key(|path| path.as_str().matches('/').count());
     paths.truncate(GUESSED_FOLDERS);
     paths.into_iter().cloned().map(HostQuestion::Live).collect()
-}
-
-/// If a publish is expected to ask more questions than this, it uses the ordinary questions, which are fewer.
-const MOST_EXPECTED: usize = 4096;
-
-/// What was last seen on a host: which tree was live, and manifests.
-pub trait Recall {
-    /// The release that was live, and the digest of its root.
-    fn live(&self) -> Option<(&ReleaseId, Digest)>;
-    /// The manifest of a tree; `None` if it was not seen.
-    fn tree(&self, digest: Digest) -> Option<Tree>;
-}
-
-/// Returns the questions to ask first if the host was seen before: all that there is to ask if the live release is the
-/// one in `facts`. If `facts` has none, the release that was seen last is assumed, and one question asks what is live.
-///
-/// The manifests that this takes are put into `facts`. Their digests determine their content, whatever is live.
-///
-/// `None` if not enough was seen, or if there are more questions than a guess is worth.
-#[must_use]
-pub fn expected_questions(site: &Site, seen: &dyn Recall, facts: &mut HostFacts) -> Option<BTreeSet<HostQuestion>> {
-    let mut expected = HostFacts {
-        current: facts.current.clone(),
-        live: facts.live.clone(),
-        ..HostFacts::default()
-    };
-    if expected.current.is_none() {
-        let (release, root) = seen.live()?;
-        expected.current = Some(release.clone());
-        expected.live = HashMap::from([(SitePath::root(), Some(root))]);
-    }
-    loop {
-        let mut asked = questions(site, &expected);
-        let unknown: Vec<Digest> = asked
-            .iter()
-            .filter_map(|question| match question {
-                HostQuestion::Manifest(digest) => Some(*digest),
-                _ => None,
-            })
-            .collect();
-        if asked.len() > MOST_EXPECTED {
-            return None;
-        }
-        if unknown.is_empty() {
-            if facts.current.is_none() {
-                asked.insert(HostQuestion::Live(SitePath::root()));
-            }
-            facts.manifests = expected.manifests;
-            return Some(asked);
-        }
-        for digest in unknown {
-            expected.manifests.insert(digest, Some(seen.tree(digest)?));
-        }
-    }
 }
 
 /// Returns trees of the live release whose manifests will be worth copying from, as far as that is known: at most

@@ -12,7 +12,7 @@ mod refusals;
 mod under_lock;
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ use crate::store::session::Session;
 use crate::store::signing::Signing;
 use crate::store::staging::StagingDir;
 pub(crate) use crate::store::staging::leave;
-use crate::store::sync::{self, Sender, Times, Work};
+use crate::store::sync::{self, MadeAhead, Sender, Times, Work};
 use crate::store::verify::{Depth, verify};
 
 /// How often a publish is planned again because the store changed in the meantime.
@@ -81,6 +81,8 @@ pub struct Options {
     /// The cache folder, and what distinguishes this target from all others. What was seen live there saves round
     /// trips.
     pub seen: Option<(PathBuf, String)>,
+    /// What was encoded before the host was heard from.
+    pub ahead: Option<MadeAhead>,
     /// What was found on the host before the site was ready. It saves round trips, and is not trusted for anything
     /// else.
     pub store_snapshot: Option<StoreSnapshot>,
@@ -106,6 +108,7 @@ impl Options {
             tool: tool.into(),
             signing: Signing::default(),
             seen: None,
+            ahead: None,
             store_snapshot: None,
             purges: false,
         }
@@ -253,6 +256,14 @@ pub async fn publish_probing(
         return publish.verify_and_repair(published).await;
     }
     Ok(published)
+}
+
+/// Begins to encode what a publish is expected to send, judging by what this machine published last. It may all be
+/// needless: nothing is known from the host yet. `seen` as in [`Options::seen`].
+#[must_use]
+pub fn make_ahead(source: &Arc<dyn Source>, site: &Site, seen: (&Path, &str)) -> Option<MadeAhead> {
+    let seen = RemoteCache::load(seen.0, seen.1);
+    MadeAhead::begin(source, plan::expected_content(site, &seen)?)
 }
 
 impl Publish<'_> {
@@ -452,6 +463,7 @@ impl Publish<'_> {
             session: self.session,
             source: self.source,
             observer: self.observer,
+            ahead: self.options.ahead.as_ref(),
         };
         let run = staging_dir.run().clone();
         let times = Times::new(store_state.now, store_state.generation.as_ref());

@@ -171,6 +171,7 @@ impl Repair<'_> {
             session: self.session,
             source,
             observer: self.observer,
+            ahead: None,
         };
         match self.attempt(work, site, repairs, &mut staging_dir).await {
             Ok((count, sent)) => {

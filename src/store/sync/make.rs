@@ -2,8 +2,11 @@
 //!
 //! This module reads the export. It must have no access to the host.
 
+use std::fmt;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::mpsc::{Receiver, Sender};
 
 use super::PIECEWISE;
@@ -31,7 +34,7 @@ impl Made {
 }
 
 /// The objects that were made of one file.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct MadeFile {
     pub(super) made: Vec<Made>,
     pub(super) dropped: Vec<String>,
@@ -55,6 +58,42 @@ pub(super) async fn make_all(source: &Arc<dyn Source>, wanted: Vec<Wanted>) -> R
             detail: panics::said(error),
         }
         .into()),
+    }
+}
+
+/// Files that were read and encoded before it was known that the host lacks them, while it was not heard from. Clones
+/// share them.
+#[derive(Clone)]
+pub struct MadeAhead(Shared<BoxFuture<'static, Arc<Vec<(Wanted, MadeFile)>>>>);
+
+impl MadeAhead {
+    /// Begins to make the files, if they are so few that they would ride.
+    #[must_use]
+    pub fn begin(source: &Arc<dyn Source>, wanted: Vec<Wanted>) -> Option<Self> {
+        if wanted.is_empty() || !super::may_ride(&wanted) {
+            return None;
+        }
+        let source = Arc::clone(source);
+        let making = tokio::spawn(async move {
+            // What can't be made is tried again when it is needed, and reported then.
+            let made = make_all(&source, wanted.clone()).await.unwrap_or_default();
+            Arc::new(wanted.into_iter().zip(made).collect())
+        });
+        Some(Self(making.map(Result::unwrap_or_default).boxed().shared()))
+    }
+
+    /// What was made of a file.
+    pub(super) async fn made(&self, wanted: &Wanted) -> Option<MadeFile> {
+        let all = self.0.clone().await;
+        all.iter()
+            .find(|(made_for, _)| made_for == wanted)
+            .map(|(_, made)| made.clone())
+    }
+}
+
+impl fmt::Debug for MadeAhead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MadeAhead")
     }
 }
 

@@ -21,6 +21,7 @@ use futures_util::{StreamExt, stream};
 pub use self::build::{Building, pool_name, pool_ops, refused_answer, tree_name};
 pub(crate) use self::build::{make_answer_folders, make_pool_folders};
 use self::copies::AllCopies;
+pub use self::make::MadeAhead;
 use self::make::{Made, MadeFile, encode_in_background, make_all};
 pub use self::times::Times;
 use self::window::Window;
@@ -94,6 +95,8 @@ pub struct Work<'a> {
     pub source: &'a Arc<dyn Source>,
     /// The observer that is notified of progress.
     pub observer: &'a dyn Observer,
+    /// What was made already.
+    pub ahead: Option<&'a MadeAhead>,
 }
 
 /// Where files are kept that are sent before the lock is acquired.
@@ -138,10 +141,9 @@ impl<'a> Sender<'a> {
     /// [`AttemptError`].
     pub async fn send_objects(&mut self, plan: &Plan) -> Result<(), AttemptError> {
         let bytes: u64 = plan.wanted.iter().map(|wanted| wanted.size).sum();
-        let files = plan.wanted_names().count();
         let items = Some(plan.wanted.len() as u64);
         let _running = Running::begin_measured(self.work.observer, Stage::Encode, items, Some(bytes));
-        if bytes <= RIDING_BYTES && files <= RIDING_FILES {
+        if may_ride(&plan.wanted) {
             self.ride(plan.wanted.clone()).await?;
         } else {
             // Unlinkable objects stay in the staging directory until the lock is held, because they replace existing
@@ -169,8 +171,18 @@ impl<'a> Sender<'a> {
 
     /// Makes everything now and lets the writes ride with the flight that builds the trees.
     async fn ride(&mut self, wanted: Vec<Wanted>) -> Result<(), AttemptError> {
+        let mut ahead = HashMap::new();
+        if let Some(made) = self.work.ahead {
+            for wanted in &wanted {
+                ahead.extend(made.made(wanted).await.map(|made| (wanted.digest, made)));
+            }
+        }
+        let (there, rest): (Vec<Wanted>, Vec<Wanted>) = wanted
+            .into_iter()
+            .partition(|wanted| ahead.contains_key(&wanted.digest));
         let mut made = Vec::new();
-        for one in make_all(self.work.source, wanted).await? {
+        let there = there.iter().filter_map(|wanted| ahead.remove(&wanted.digest));
+        for one in there.chain(make_all(self.work.source, rest).await?) {
             made.extend(self.staged_objects.take(self.work.observer, one));
         }
         self.open_temps(made.len()).await?;
@@ -305,6 +317,12 @@ impl<'a> Sender<'a> {
         });
         Batch { files: files.collect() }
     }
+}
+
+/// Whether files are so few that their writes ride with the next flight.
+fn may_ride(wanted: &[Wanted]) -> bool {
+    let bytes: u64 = wanted.iter().map(|wanted| wanted.size).sum();
+    bytes <= RIDING_BYTES && wanted.iter().map(|wanted| wanted.contents().count()).sum::<usize>() <= RIDING_FILES
 }
 
 /// Why there is no handle of a temporary file, if the host did not say so.

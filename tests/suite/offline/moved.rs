@@ -273,6 +273,16 @@ fn what_an_earlier_publish_took_away_is_found_and_suggested_as_long_as_visitors_
         let planned = project.run(&["plan", "--json"]).expect_code(0).json();
         let found = known(&planned);
         assert_eq!(found.len(), 24, "{planned}");
+        // A machine that has seen the releases asks for none of their manifests.
+        let elsewhere = project.home.join("elsewhere");
+        let fresh = project.run_env(
+            &["plan", "--json"],
+            &[("XDG_CACHE_HOME", elsewhere.to_str().expect("a path"))],
+        );
+        let fresh = fresh.expect_code(0).json();
+        assert_eq!(known(&fresh), found);
+        let [seen, unseen] = [&planned, &fresh].map(|planned| planned["round_trips"].as_u64().expect("a number"));
+        assert!(seen + 4 <= unseen, "{seen} round trips and {unseen}");
         let since = moved_in["release"].as_str().expect("a release");
         for (message, severity, release) in found {
             assert!(

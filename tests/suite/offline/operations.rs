@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use regex_lite::Regex;
@@ -10,16 +11,19 @@ use syntax_publish::config;
 use syntax_publish::host::Op;
 use syntax_publish::model::channel::Slot;
 use syntax_publish::model::digest::Digest;
+use syntax_publish::model::encoding::Coding;
 use syntax_publish::model::event::Silent;
 use syntax_publish::model::manifest::Site;
+use syntax_publish::model::path::SitePath;
 use syntax_publish::model::release::Owner;
 use syntax_publish::site::pipeline::{LocalSite, Prepared};
 use syntax_publish::site::scan;
+use syntax_publish::site::source::{Source, SourceError};
 use syntax_publish::store::open;
 use syntax_publish::store::open::StoreSnapshot;
 use syntax_publish::store::plan;
 use syntax_publish::store::prune::{self, Listing, list_meanwhile};
-use syntax_publish::store::publish::{Job, Options, Published, publish};
+use syntax_publish::store::publish::{Job, Options, Published, make_ahead, publish};
 use syntax_publish::store::rollback::{self, Destination, RolledBack};
 use syntax_publish::store::session::Session;
 use tempfile::TempDir;
@@ -405,6 +409,70 @@ fn whether_to_prune_is_asked_before_the_swap_and_only_if_there_is_one() {
         flights.len(),
         "the listing is no round trip"
     );
+}
+
+/// A source that reports what was read, and can be closed.
+struct Reported {
+    inner: Arc<dyn Source>,
+    read: Mutex<Option<mpsc::Sender<String>>>,
+}
+
+impl Source for Reported {
+    fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError> {
+        let bytes = self.inner.read(path, digest, size)?;
+        let sender = self.read.lock().unwrap();
+        let closed = || SourceError::Worker {
+            detail: "it is closed".to_owned(),
+        };
+        sender.as_ref().ok_or_else(closed)?.send(path.to_string()).unwrap();
+        Ok(bytes)
+    }
+
+    fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError> {
+        self.inner.read_given(path, coding)
+    }
+}
+
+#[test]
+fn what_a_machine_expects_to_send_is_encoded_before_the_host_is_asked() {
+    let mut bench = seen_site();
+    let (cache, target) = (bench.folder.path().join("cache"), "the host");
+    bench.write("docs/a.html", page("another"));
+    let prepared = bench.prepare();
+    let (sender, read) = mpsc::channel();
+    let reported = Arc::new(Reported {
+        inner: Arc::clone(&prepared.source),
+        read: Mutex::new(Some(sender)),
+    });
+    let source: Arc<dyn Source> = Arc::clone(&reported) as _;
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    let ahead = make_ahead(&source, &prepared.site, (&cache, target)).expect("something to send");
+    assert_eq!(read.recv().unwrap(), "docs/a.html");
+    *reported.read.lock().unwrap() = None;
+    let options = Options {
+        seen: Some((cache.clone(), target.to_owned())),
+        ahead: Some(ahead),
+        ..Options::new("test")
+    };
+    let session = Bench::session(&bench.recorder());
+    let job = Job::new(&source, &prepared.site, &options);
+    let published = runtime.block_on(publish(&session, job, &Silent)).unwrap();
+    assert_eq!(published.sent.encoded, 2, "brotli and gzip");
+    bench.sites.push(prepared.site);
+    // Nothing changed, and another host about which nothing is known.
+    let prepared = bench.prepare();
+    assert!(make_ahead(&prepared.source, &prepared.site, (&cache, target)).is_none());
+    assert!(make_ahead(&prepared.source, &prepared.site, (&cache, "another")).is_none());
+    // The host has what it had before, although that was made once more.
+    bench.write("docs/a.html", page("docs/a"));
+    let prepared = bench.prepare();
+    let ahead = make_ahead(&prepared.source, &prepared.site, (&cache, target));
+    assert!(ahead.is_some());
+    let options = Options { ahead, ..options };
+    let job = Job::new(&prepared.source, &prepared.site, &options);
+    let published = runtime.block_on(publish(&session, job, &Silent)).unwrap();
+    assert_eq!((published.swapped, published.sent.objects), (true, 0));
 }
 
 /// Fails if the content of a manifest on the host does not match the digest in its name. Returns the longest length.
