@@ -64,7 +64,10 @@ pub(super) async fn make_all(source: &Arc<dyn Source>, wanted: Vec<Wanted>) -> R
 /// Files that were read and encoded before it was known that the host lacks them, while it was not heard from. Clones
 /// share them.
 #[derive(Clone)]
-pub struct MadeAhead(Shared<BoxFuture<'static, Arc<Vec<(Wanted, MadeFile)>>>>);
+pub struct MadeAhead(Shared<BoxFuture<'static, MadeFiles>>);
+
+/// What was made of each file.
+type MadeFiles = Arc<Vec<(Wanted, MadeFile)>>;
 
 impl MadeAhead {
     /// Begins to make the files, if they are so few that they would ride.

@@ -367,7 +367,7 @@ fn whether_to_prune_is_asked_before_the_swap_and_only_if_there_is_one() {
         };
         let job = Job::new(&prepared.source, &prepared.site, &options);
         let (published, is_due) = runtime().block_on(async {
-            let (published, listing) = list_meanwhile(&session, publish(&session, job, &Silent)).await;
+            let (published, listing) = list_meanwhile(&session, Box::pin(publish(&session, job, &Silent))).await;
             let published = published.unwrap();
             if !published.swapped {
                 return (published, false);
