@@ -233,8 +233,11 @@ impl<R: AsyncRead + Unpin> AsyncRead for Answered<R> {
                 return Poll::Ready(Ok(()));
             }
             if let Some(limits) = &mut self.limits {
-                let made = ready!(Pin::new(limits).poll(context));
-                self.made = made.unwrap_or_default();
+                match ready!(Pin::new(limits).poll(context)) {
+                    Ok(made) => self.made = made,
+                    // Nothing can be asked any more.
+                    Err(_) => self.server = Server::Gone,
+                }
                 self.limits = None;
                 continue;
             }
@@ -312,6 +315,15 @@ mod tests {
         to_client.write_all(&packet(&answer)).await.unwrap();
         assert!(begin.send(server).is_ok());
         assert_eq!(asking.await.unwrap(), Some(5));
+    }
+
+    #[tokio::test]
+    async fn the_stream_ends_if_nothing_can_be_asked_any_more() {
+        let (asking, mut answered, _begin) = streams::<Vec<u8>, &[u8]>(Vec::new());
+        drop(asking);
+        let mut read = Vec::new();
+        answered.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, version());
     }
 
     #[test]

@@ -162,10 +162,33 @@ impl Sftp {
         let mut server = BufReader::new(Bounded::new(stdout, beginning.clone()));
         let (to, from, begin) = hello::streams(Gathered::new(stdin, &gate));
         // A separate task, because the client may panic if the server disconnects, and that must not end this task.
-        let client = tokio::spawn(async move { Client::new(to, from, options).await }).await;
-        let Ok(Ok(client)) = client else {
-            // ssh has ended already. What it printed may not have been read yet.
-            let _ = timeout(CONNECT, Extensions::read(&mut server)).await;
+        let mut creating = tokio::spawn(async move { Client::new(to, from, options).await });
+        let mut reading =
+            Box::pin(async move { Ok::<_, std::io::Error>((Extensions::read(&mut server).await?, server)) });
+        let mut read = None;
+        // Creating the client does not depend on the server, but may not end if ssh does not take the first packet.
+        let created = async {
+            loop {
+                tokio::select! {
+                    client = &mut creating => break Some(client),
+                    greeting = &mut reading, if read.is_none() => {
+                        let has_failed = greeting.is_err();
+                        read = Some(greeting);
+                        if has_failed {
+                            break None;
+                        }
+                    }
+                }
+            }
+        };
+        let created = timeout(CONNECT, created).await;
+        let is_in_time = created.is_ok();
+        let Ok(Some(Ok(Ok(client)))) = created else {
+            creating.abort();
+            // What came in the place of SFTP may not have been read yet.
+            if read.is_none() && is_in_time {
+                let _ = timeout(CONNECT, reading).await;
+            }
             return Err(ssh.why_no_sftp(address, beginning.text()).await);
         };
         let session = Session {
@@ -187,8 +210,14 @@ impl Sftp {
             // The first poll sends the operations.
             let _ = futures_util::poll!(early.as_mut());
         }
-        let extensions = match timeout(CONNECT, Extensions::read(&mut server)).await {
-            Ok(Ok(extensions)) => extensions,
+        let greeting = async {
+            match read {
+                Some(read) => read,
+                None => reading.await,
+            }
+        };
+        let (extensions, server) = match timeout(CONNECT, greeting).await {
+            Ok(Ok(greeting)) => greeting,
             Ok(Err(_)) => return Err(line.ssh.why_no_sftp(address, beginning.text()).await),
             Err(_) => {
                 return Err(HostError::Unreachable {

@@ -506,6 +506,32 @@ async fn questions_are_on_their_way_before_the_server_has_said_anything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_ssh_that_takes_nothing_and_ends_is_no_connection() {
+    for script in [
+        "exit 1",
+        "exec <&-; echo no; exit 1",
+        "exec <&-; cat /dev/null; exit 255",
+    ] {
+        let folder = open_tempdir();
+        let ssh = folder.path().join("ssh");
+        fs::write(&ssh, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
+        let address = SftpAddress {
+            host: "hostile".to_owned(),
+            docroot: "/site".to_owned(),
+            ssh: Some(ssh),
+            ..SftpAddress::default()
+        };
+        let connector = SftpConnector::new(address).unwrap();
+        // Whether the first packet is written before ssh ends differs from time to time.
+        for _ in 0..50 {
+            let connected = tokio::time::timeout(Duration::from_secs(30), connector.connect()).await;
+            assert!(connected.expect("an end").is_err(), "{script}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_changes_anything_is_sent_to_a_server_that_can_not_be_used() {
     static SENT: AtomicUsize = AtomicUsize::new(0);
     let lacks_everything: Server = |request, _| {
