@@ -146,6 +146,7 @@ mod tests {
             owed: Delivery::default(),
             changes_known: true,
             problems: Vec::new(),
+            growth: None,
         }
     }
 
