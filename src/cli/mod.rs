@@ -100,6 +100,7 @@ pub async fn run(args: Args) -> u8 {
         number = asked => stop::end(&run, number, is_endless).await,
     };
     run.finish();
+    run.remember();
     let failure = match outcome {
         Ok(code) => return code,
         Err(failure) => failure,

@@ -50,7 +50,7 @@ pub use host_key::HostKey;
 pub(crate) use pattern::ends_with_escape;
 pub use pattern::{Forbidden, PatternError};
 pub use problem::{ConfigError, Problem, Warning};
-pub use target::{SftpTarget, Target, TargetKind};
+pub use target::{Compression, SftpTarget, Target, TargetKind};
 pub use url::{WebUrl, is_loopback};
 pub use values::{compile_globs, parse_duration};
 

@@ -6,9 +6,11 @@
 //! stays the text that was written.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::host_key::HostKey;
-use super::section::{Expect, Refusal, Section, expect, owned_if, quoted, which};
+use super::section::{Expect, Refusal, Section, expect, one_of, owned_if, quoted, text, which};
+use super::shape::Shape;
 use super::url::is_ipv6_like;
 use super::values::{is_name, local_path};
 use crate::rules::nginx::{Access, Version, is_file};
@@ -58,8 +60,35 @@ pub struct SftpTarget {
     pub host_key: Option<HostKey>,
     /// The folder that contains the store, as SFTP sees it: absolute, without `.` and `..`.
     pub docroot: String,
-    /// Whether SSH compression is enabled.
-    pub compression: bool,
+    /// Whether SSH compresses.
+    pub compression: Compression,
+}
+
+/// Whether SSH compresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compression {
+    /// If the host is not near.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// A host that answers sooner than this is near. A line to such a host is usually faster than SSH compresses.
+const NEAR: Duration = Duration::from_millis(5);
+
+impl Compression {
+    /// Whether to compress, given how long a round trip to the host took when it was last measured.
+    #[must_use]
+    pub fn is_on(self, round_trip: Option<Duration>) -> bool {
+        match self {
+            Self::Auto => round_trip.is_none_or(|round_trip| round_trip >= NEAR),
+            Self::On => true,
+            Self::Off => false,
+        }
+    }
 }
 
 impl Target {
@@ -102,6 +131,8 @@ const HOST_KEY: Expect = expect(
     "exactly one public key, its type and its base64",
     r#""ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA…""#,
 );
+const COMPRESSION_WORDS: [(&str, Compression); 1] = [("auto", Compression::Auto)];
+const COMPRESSION: Expect = expect(r#""auto", true or false"#, r#""auto""#);
 const NGINX_ROOT: Expect = expect(
     "an absolute path as nginx sees it, without `.`, `..` or a `/` at its end",
     r#""/srv/syntax/site""#,
@@ -193,7 +224,12 @@ fn read_sftp(section: &Section<'_>) -> Option<SftpTarget> {
     let identity = section.read_text("identity", IDENTITY, ssh_path);
     let known_hosts = section.read_text("known-hosts", KNOWN_HOSTS, ssh_path);
     let host_key = section.read_text("host-key", HOST_KEY, |key| HostKey::parse(key).or_else(which));
-    let compression = section.read_bool("compression", "false").unwrap_or(true);
+    let shape = Shape::Either(vec![Shape::words(&COMPRESSION_WORDS), Shape::Bool]);
+    let compression = section.read("compression", COMPRESSION, shape, |value| match value.as_bool() {
+        Some(true) => Ok(Compression::On),
+        Some(false) => Ok(Compression::Off),
+        None => one_of(&COMPRESSION_WORDS, text(value)?, "is not a choice"),
+    });
     Some(SftpTarget {
         host: host?,
         user,
@@ -202,7 +238,7 @@ fn read_sftp(section: &Section<'_>) -> Option<SftpTarget> {
         known_hosts,
         host_key,
         docroot: docroot?,
-        compression,
+        compression: compression.unwrap_or_default(),
     })
 }
 

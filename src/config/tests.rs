@@ -76,9 +76,33 @@ fn the_manifest_of_this_repository_parses_without_warnings() {
             known_hosts: Some("~/.ssh/known_hosts".to_owned()),
             host_key: None,
             docroot: "/site".to_owned(),
-            compression: true,
+            compression: Compression::Auto,
         }
     );
+}
+
+#[test]
+fn compression_is_a_choice_of_three() {
+    let read = |line: &str| sftp(&config(&sftp_with(line)), "x").compression;
+    assert_eq!(read(""), Compression::Auto);
+    assert_eq!(read("compression = \"auto\""), Compression::Auto);
+    assert_eq!(read("compression = true"), Compression::On);
+    assert_eq!(read("compression = false"), Compression::Off);
+    assert_snapshot!(errors_of_each(["\"on\"", "\"true\"", "1"].map(|value| sftp_with(&format!("compression = {value}")))), @r#"
+        "compression" in [targets.x] is the string "on", which is not a choice, line 5: it must be "auto", true or false, such as compression = "auto"
+        "compression" in [targets.x] is the string "true", which is not a choice, line 5: it must be "auto", true or false, such as compression = "auto"
+        "compression" in [targets.x] is the number 1, line 5: it must be "auto", true or false, such as compression = "auto"
+        "#);
+}
+
+#[test]
+fn only_a_host_known_to_be_near_is_not_sent_compressed() {
+    let auto = |micros| Compression::Auto.is_on(Some(Duration::from_micros(micros)));
+    assert!(Compression::Auto.is_on(None));
+    assert!(!auto(0) && !auto(4_999) && auto(5_000) && auto(150_000));
+    for round_trip in [None, Some(Duration::ZERO), Some(Duration::from_secs(1))] {
+        assert!(Compression::On.is_on(round_trip) && !Compression::Off.is_on(round_trip));
+    }
 }
 
 #[test]

@@ -29,6 +29,7 @@ pub mod remote_cache;
 pub mod remote_source;
 pub mod repair;
 pub mod rollback;
+pub mod round_trip;
 pub(crate) mod run_id;
 pub mod session;
 pub mod shell_probe;

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
@@ -93,6 +93,7 @@ struct SessionState {
     live: Live,
     runs: Vec<RunId>,
     later: Vec<Op>,
+    fastest: Option<Duration>,
     /// Whether the host refused a copy although it reports that it can copy.
     forgoes_copies: bool,
 }
@@ -153,6 +154,13 @@ impl Session {
     #[must_use]
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Returns the shortest time in which the host answered a flight of one round trip. `None` if there was no such
+    /// flight.
+    #[must_use]
+    pub fn fastest_round_trip(&self) -> Option<Duration> {
+        self.state().fastest
     }
 
     /// Returns what is known to be live.
@@ -338,6 +346,9 @@ impl Session {
         let before = self.under_way.fetch_add(own, Ordering::Relaxed);
         let _sent = UnderWay { session: self, own };
         let patience = self.pace.for_weight(before.saturating_add(own));
+        // An early flight waits for the connection as well, or was answered in part before it is awaited.
+        let is_one_trip = early.is_none() && ops.iter().all(|op| op.round_trips() == 1);
+        let sent = Instant::now();
         let answers = async {
             match early {
                 Some(early) => early.await,
@@ -348,6 +359,11 @@ impl Session {
             return Err(self.lost(format!("no answer within {patience:.0?}")));
         };
         let mut answers = answers?;
+        if is_one_trip {
+            let took = sent.elapsed();
+            let fastest = &mut self.state().fastest;
+            *fastest = Some(fastest.map_or(took, |known| known.min(took)));
+        }
         answers.truncate(asked);
         answers.iter_mut().for_each(refuse_impossible_names);
         Ok(answers)

@@ -161,6 +161,13 @@ impl Run {
         self.progress.end();
     }
 
+    /// Remembers what the next run needs before it connects.
+    pub fn remember(&self) {
+        if let (Some(workplace), Some(session)) = (self.workplace.get(), self.session()) {
+            connect::remember_round_trip(workplace, session);
+        }
+    }
+
     /// Returns what is known about the target, for the report of a failure. `None` if the site manifest was not read.
     pub fn told(&self) -> Option<report::FailureContext> {
         let workplace = self.workplace.get()?;
@@ -212,6 +219,9 @@ impl Run {
         let session = Session::new(connect::connector(workplace)?, site::owner(what));
         let session = Arc::new(session.observed_by(Arc::clone(&self.progress) as _));
         self.progress.timings.count(session.counts());
+        if let Some(text) = connect::compression(workplace).filter(|_| self.screen.verbose) {
+            self.progress.say("note", &text);
+        }
         Ok((workplace, self.session.get_or_init(|| session)))
     }
 
