@@ -387,6 +387,7 @@ mod tests {
     use futures_util::future::BoxFuture;
 
     use super::*;
+    use crate::host::Connected;
 
     struct Nowhere;
 
@@ -400,15 +401,63 @@ mod tests {
         }
     }
 
-    #[test]
-    fn host_may_send_so_much_of_manifests_and_no_more() {
-        let owner = Owner {
+    /// A host that answers at once, also while the connection is made.
+    struct Prompt;
+
+    impl Host for Prompt {
+        fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
+            Box::pin(async move { Ok(ops.iter().map(|_| Ok(crate::host::Answer::Done)).collect()) })
+        }
+
+        fn name(&self) -> String {
+            "prompt".to_owned()
+        }
+    }
+
+    impl Connect for Prompt {
+        fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
+            Box::pin(async { Ok(Box::new(Self) as Box<dyn Host>) })
+        }
+
+        fn connect_asking(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Connected, HostError>> {
+            let early: EarlyAnswers = Box::pin(async move { Prompt.flight(ops).await });
+            Box::pin(async { Ok((Box::new(Self) as Box<dyn Host>, Some(early))) })
+        }
+
+        fn name(&self) -> String {
+            "prompt".to_owned()
+        }
+    }
+
+    #[tokio::test]
+    async fn only_flights_of_one_round_trip_are_measured() {
+        let session = Session::new(Box::new(Prompt), owner());
+        let measured = async |ops: Vec<Op>| {
+            session.flight(ops).await.unwrap();
+            session.fastest_round_trip()
+        };
+        let (look, list) = (Op::Lstat(String::new()), Op::List(String::new()));
+        assert_eq!(measured(vec![look.clone()]).await, None, "sent while connecting");
+        assert_eq!(measured(vec![look.clone(), list]).await, None, "three round trips");
+        let first = measured(vec![look.clone()]).await;
+        assert!(first.is_some());
+        for _ in 0..100 {
+            assert!(measured(vec![look.clone()]).await <= first);
+        }
+    }
+
+    fn owner() -> Owner {
+        Owner {
             who: String::new(),
             what: String::new(),
             since: 0,
             yields: false,
-        };
-        let session = Session::new(Box::new(Nowhere), owner);
+        }
+    }
+
+    #[test]
+    fn host_may_send_so_much_of_manifests_and_no_more() {
+        let session = Session::new(Box::new(Nowhere), owner());
         let half = usize::try_from(MOST_HELD / 2).unwrap();
         assert_eq!(session.hold(half), Ok(()));
         assert_eq!(session.hold(half), Ok(()));
