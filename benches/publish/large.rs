@@ -66,7 +66,8 @@ pub fn large(extent: Extent, table: &mut Table) {
         }
         let said = match way {
             Way::Plain => ", compression = false",
-            Way::Near | Way::Far => "",
+            Way::Far => ", compression = true",
+            Way::Near => "",
         };
         table.group(&format!(
             "one new file of {mebibytes} MiB, RTT {milliseconds} ms{said}; \"without connecting\" is divided by the sending alone"

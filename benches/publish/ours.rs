@@ -46,6 +46,7 @@ impl Levels {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     Near,
+    /// With SSH compression, however short the line is.
     Far,
     /// The far line, without SSH compression.
     Plain,
@@ -169,7 +170,7 @@ impl Ours {
         // Nothing is pruned, because the peer keeps everything, too.
         self.project.write_manifest(&format!(
             "[site]\nname = \"bench\"\nurl = \"{url}\"\nexport = \"export\"\n\
-             [publish]\nkeep = 1000\n{tables}{encode}{}{}{}compression = false\n",
+             [publish]\nkeep = 1000\n{tables}{encode}{}{}compression = true\n{}compression = false\n",
             target("near", self.sshd.port),
             target("far", self.far.port),
             target("plain", self.far.port),
