@@ -348,7 +348,7 @@ impl Session {
         let patience = self.pace.for_weight(before.saturating_add(own));
         // An early flight waits for the connection as well, or was answered in part before it is awaited.
         let is_one_trip = early.is_none() && ops.iter().all(|op| op.round_trips() == 1);
-        let sent = Instant::now();
+        let sent = is_one_trip.then(Instant::now);
         let answers = async {
             match early {
                 Some(early) => early.await,
@@ -359,8 +359,7 @@ impl Session {
             return Err(self.lost(format!("no answer within {patience:.0?}")));
         };
         let mut answers = answers?;
-        if is_one_trip {
-            let took = sent.elapsed();
+        if let Some(took) = sent.map(|sent| sent.elapsed()) {
             let fastest = &mut self.state().fastest;
             *fastest = Some(fastest.map_or(took, |known| known.min(took)));
         }
