@@ -28,7 +28,7 @@ pub fn assert_nothing_is_blocked(browser: &mut Browser, fixture: &Fixture) {
             "{file}"
         );
     }
-    let found = browser.survey(survey::order(&site, fixture, &pages, "thorough", &BTreeMap::new()));
+    let found = browser.survey(survey::order(&site, fixture, &pages, "glance", &BTreeMap::new()));
     assert_none(fixture, &survey::problems("with a policy", &found));
 }
 
