@@ -85,7 +85,7 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
             ),
         }
     }));
-    if csp.mode == CspMode::Enforce && material.survey.shared_scripts().is_none() {
+    if csp.mode == CspMode::Enforce && material.survey.shared_scripts("").is_none() {
         findings.push(RawFinding::new(
             "",
             format!("pages make more than {MOST_SHARED} different inline scripts with next/script"),

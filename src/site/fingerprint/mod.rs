@@ -85,14 +85,10 @@ pub fn fingerprint(
     } else {
         None
     };
+    let build_id = renaming.as_ref().map(Renaming::to).or(survey.build_id.as_deref());
     let policy = options.csp.map(|csp| PagePolicy {
         policy: csp.policy.clone(),
-        shared: survey
-            .shared_scripts()
-            .unwrap_or_default()
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
+        shared: survey.shared_scripts(build_id.unwrap_or_default()).unwrap_or_default(),
     });
     let mut rewriter = Rewriter::new(resolver, renaming).with_policy(policy);
     surveyed.set_proofs(&mut rewriter)?;

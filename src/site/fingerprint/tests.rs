@@ -709,7 +709,8 @@ fn a_policy_allows_the_scripts_that_were_changed_and_those_of_other_pages_of_the
     let a = format!(
         "<html><head></head><script>{script}</script><script src=/_next/static/{id}/_buildManifest.js></script>"
     );
-    let b = "<html><head></head><script>(self.__next_s=self.__next_s||[]).push([0,{\"children\":\"late()\",\"id\":\"x\"}])</script>";
+    let b = "<html><head></head><script>(self.__next_s=self.__next_s||[]).push([0,{\"children\":\"late()\",\"id\":\"x\"}])</script>\
+             <script>(self.__next_s=self.__next_s||[]).push([0,{\"children\":\"built('Xq3-_aBcDeFgHiJkLmN0p')\",\"id\":\"y\"}])</script>";
     let files = [("a.html", &*a), ("b.html", b), (&*manifest, "1")];
     let site = finish(&files, &with_policy("[csp]"));
     let page = &site["a.html"];
@@ -721,7 +722,8 @@ fn a_policy_allows_the_scripts_that_were_changed_and_those_of_other_pages_of_the
         .next()
         .unwrap();
     assert_ne!(changed, script, "the build id is another one");
-    for allowed in [changed, "late()"] {
+    let id = changed.split('"').nth(1).unwrap();
+    for allowed in [changed, "late()", &format!("built('{id}')")] {
         assert!(
             page.contains(&format!("'{}'", policy::hashes(allowed.as_bytes())[0])),
             "{allowed}: {page}"

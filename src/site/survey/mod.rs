@@ -41,6 +41,7 @@ use crate::model::event::{Event, Observer, Stage};
 use crate::model::generator::Generator;
 use crate::next::build_id::{self, Mention};
 use crate::next::client::{self, Client, Leads};
+use crate::next::inline_scripts;
 use crate::next::page::{self as next_page, Router};
 use crate::next::url::Resolver;
 use crate::next::{Position, Unclear, data};
@@ -741,19 +742,20 @@ impl Survey {
 
     /// Returns the hashes of the scripts that the client makes on any page: a policy is that of the first page that a
     /// tab opened. Texts that may be scripts are among them if they are few. `None` if there are too many scripts to be in
-    /// each page.
+    /// each page. `build_id` is that of the site.
     #[must_use]
-    pub fn shared_scripts(&self) -> Option<Vec<&str>> {
+    pub fn shared_scripts(&self, build_id: &str) -> Option<Vec<String>> {
         let facts = || self.facts.iter().filter_map(|facts| facts.policy.as_ref());
-        let certain = facts().flat_map(|facts| facts.scripts.iter().map(String::as_str));
-        let mut shared: BTreeSet<&str> = certain.collect();
+        let with_id: BTreeSet<&String> = facts().flat_map(|facts| &facts.with_build_id).collect();
+        let with_id = with_id.into_iter().map(|text| text.replace(policy::BUILD_ID, build_id));
+        let mut shared: BTreeSet<String> = with_id.map(|text| inline_scripts::hash(&text)).collect();
+        shared.extend(facts().flat_map(|facts| facts.scripts.iter().cloned()));
         if shared.len() > MOST_SHARED {
             return None;
         }
-        let possible = facts().flat_map(|facts| facts.possible.iter().map(String::as_str));
-        let all: BTreeSet<&str> = possible.chain(shared.iter().copied()).collect();
-        if all.len() <= MOST_SHARED {
-            shared = all;
+        let possible: BTreeSet<&String> = facts().flat_map(|facts| &facts.possible).collect();
+        if shared.len() + possible.len() <= MOST_SHARED {
+            shared.extend(possible.into_iter().cloned());
         }
         Some(shared.into_iter().collect())
     }

@@ -18,9 +18,10 @@ use crate::next::{Position, Reference, Tag, TextVisitor, css, html};
 /// What a page or a style sheet does that a policy may forbid.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PolicyFacts {
-    /// The hashes of scripts that the client makes when it shows the page, sorted. Those that contain the build ID are
-    /// left out.
+    /// The hashes of scripts that the client makes when it shows the page, sorted.
     pub scripts: Vec<String>,
+    /// The texts of those that contain the build ID, with [`BUILD_ID`] in its place, sorted.
+    pub with_build_id: Vec<String>,
     /// The hashes of texts that may be such scripts, sorted.
     pub possible: Vec<String>,
     /// Code that no hash allows, with its lines.
@@ -28,6 +29,9 @@ pub struct PolicyFacts {
     /// URLs that a policy restricts, each once.
     pub restricted: Vec<RestrictedUrl>,
 }
+
+/// Stands for the build ID in a text. No script of a page contains this character.
+pub const BUILD_ID: &str = "\0";
 
 /// A URL that a policy restricts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -53,15 +57,19 @@ pub(super) fn survey_page(path: &str, text: &str, context: &Context<'_>) -> Poli
     }
     let mut lines = Lines::new(text.as_bytes());
     let made = inline_scripts::made_by_client(text, &walked.scripts, &read);
+    let has_id = |text: &&String| context.build_id.is_some_and(|id| text.contains(id));
     let hashes = |texts: &[String]| {
-        let stable = texts
-            .iter()
-            .filter(|text| context.build_id.is_none_or(|id| !text.contains(id)));
-        let hashes: BTreeSet<String> = stable.map(|text| inline_scripts::hash(text)).collect();
+        let without = texts.iter().filter(|text| !has_id(text));
+        let hashes: BTreeSet<String> = without.map(|text| inline_scripts::hash(text)).collect();
         hashes.into_iter().collect()
     };
+    let with_id = made.certain.iter().chain(&made.possible).filter(has_id);
+    let with_id: BTreeSet<String> = with_id
+        .map(|text| text.replace(context.build_id.unwrap_or_default(), BUILD_ID))
+        .collect();
     PolicyFacts {
         scripts: hashes(&made.certain),
+        with_build_id: with_id.into_iter().collect(),
         possible: hashes(&made.possible),
         unhashable: read
             .unhashable
