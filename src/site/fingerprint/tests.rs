@@ -731,3 +731,28 @@ fn a_policy_allows_the_scripts_that_were_changed_and_those_of_other_pages_of_the
     }
     assert!(!page.contains(&policy::hashes(script.as_bytes())[0]), "{page}");
 }
+
+#[test]
+fn texts_that_only_may_be_scripts_do_not_keep_scripts_out() {
+    let texts: Vec<String> = (0..70)
+        .map(|number| format!(r#"["$","$L1",null,{{"id":"n{number}","children":"text-{number}"}}]"#))
+        .collect();
+    let rows = format!(
+        "1:I[1,[],\"\"]\n0:[{},[\"$\",\"$L1\",null,{{\"id\":\"s\",\"strategy\":\"lazyOnload\",\"children\":\"late()\"}}]]\n",
+        texts.join(",")
+    );
+    let push = format!("self.__next_f.push([1,{}])", serde_json::to_string(&rows).unwrap());
+    let a = format!("<html><head></head><body><script>{push}</script></body></html>");
+    let files = [("a.html", &*a), ("b.html", "<html><head></head><body>b</body></html>")];
+    let site = finish(&files, &with_policy("[csp]"));
+    let allows = |page: &str, text: &str| site[page].contains(&policy::hashes(text.as_bytes())[0]);
+    assert!(
+        allows("b.html", "late()") && !allows("b.html", "text-1"),
+        "{}",
+        site["b.html"]
+    );
+    assert!(
+        allows("a.html", "late()") && allows("a.html", "text-1"),
+        "a page allows all of its own"
+    );
+}
