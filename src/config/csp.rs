@@ -54,9 +54,7 @@ impl Csp {
     pub fn is_excluded(&self, path: &str) -> bool {
         self.exclude.iter().any(|glob| glob.is_match(path.as_bytes()))
     }
-}
 
-impl Csp {
     /// The header of a policy that only reports; `None` in another mode.
     ///
     /// # Errors

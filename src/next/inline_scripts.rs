@@ -10,10 +10,8 @@
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 
-use data_encoding::BASE64;
 use html5gum::emitters::callback::{Callback, CallbackEmitter, CallbackEvent};
 use html5gum::{Span, Tokenizer};
-use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
 use super::json::Event;
@@ -45,12 +43,6 @@ pub enum Unhashable {
     Drawing,
     /// A script in the document that an attribute contains.
     Frame,
-}
-
-/// The hash of a script's text, as a policy spells it without its quotes.
-#[must_use]
-pub fn hash(text: &str) -> String {
-    format!("sha256-{}", BASE64.encode(digest(&SHA256, text.as_bytes()).as_ref()))
 }
 
 /// Reads a page.
@@ -471,16 +463,7 @@ fn of_payload(stream: &str, made: &mut MadeScripts) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn scripts(page: &str) -> Vec<html::InlineScript> {
-        struct Deaf;
-        impl crate::next::TextVisitor for Deaf {
-            fn url(&mut self, _: crate::next::Reference<'_>) -> Option<String> {
-                None
-            }
-        }
-        html::walk(page, 0, &mut Deaf).scripts
-    }
+    use crate::next::policy;
 
     #[test]
     fn the_first_place_of_the_head_is_found() {
@@ -554,19 +537,10 @@ mod tests {
             "<head><script>head()</script></head><script>{early}</script><script>self.__next_f.push([1,\"{rows}\"])</script>\
              <script id=\"__NEXT_DATA__\" type=\"application/json\">{{\"scriptLoader\":[{{\"id\":\"e\",\"children\":[\"of\",\"Pages()\"]}}]}}</script>"
         );
-        let mut made = made_by_client(&page, &scripts(&page), &read(&page));
+        let mut made = made_by_client(&page, &policy::scripts(&page), &read(&page));
         made.certain.sort();
         made.possible.sort();
         assert_eq!(made.certain, ["early()", "head()", "long(),long(),0", "ofPages()"]);
         assert_eq!(made.possible, ["$(jquery)", "late()", "without-id()"]);
-    }
-
-    #[test]
-    fn the_hash_is_that_of_the_standard() {
-        // The example of the W3C recommendation "Content Security Policy Level 3".
-        assert_eq!(
-            hash("alert('Hello, world.');"),
-            "sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng="
-        );
     }
 }

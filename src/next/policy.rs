@@ -24,7 +24,17 @@ const ALGORITHMS: [(&str, &Algorithm); 3] = [("sha256", &SHA256), ("sha384", &SH
 /// The hashes of some bytes, spelled as in a policy or an `integrity`.
 #[must_use]
 pub fn hashes(bytes: &[u8]) -> [String; 3] {
-    ALGORITHMS.map(|(name, algorithm)| format!("{name}-{}", BASE64.encode(digest(algorithm, bytes).as_ref())))
+    ALGORITHMS.map(|algorithm| spelled(algorithm, bytes))
+}
+
+/// The hash of a script's text, spelled as in a policy without its quotes.
+#[must_use]
+pub fn hash(text: &str) -> String {
+    spelled(ALGORITHMS[0], text.as_bytes())
+}
+
+fn spelled((name, algorithm): (&str, &'static Algorithm), bytes: &[u8]) -> String {
+    format!("{name}-{}", BASE64.encode(digest(algorithm, bytes).as_ref()))
 }
 
 /// Returns the page with the current hashes of its scripts, or `None` if it contains none of their previous hashes or
@@ -184,6 +194,15 @@ mod tests {
         assert_eq!(
             hashes(b"alert('Hello, world.');")[1],
             "sha384-H8BRh8j48O9oYatfu5AZzq6A9RINhZO5H16dQZngK7T62em8MUt1FLm52t+eX6xO"
+        );
+    }
+
+    #[test]
+    fn the_hash_of_a_script_is_that_of_the_standard() {
+        // The example of the W3C recommendation "Content Security Policy Level 3".
+        assert_eq!(
+            hash("alert('Hello, world.');"),
+            "sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng="
         );
     }
 }

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use globset::GlobSet;
 
-use crate::config::{self, CspMode, Forbidden, KnownFindings, Level, SiteConfig, WebUrl};
+use crate::config::{self, CspMode, Forbidden, KnownFindings, SiteConfig, WebUrl};
 use crate::model::asset::Asset;
 use crate::model::cache::Classes;
 use crate::model::encoding::{Coding, Encodings, Recipe};
@@ -360,11 +360,7 @@ impl<'a> LocalSite<'a> {
             is_named: config.site.generator.is_some(),
             csp: &config.csp,
         };
-        let mut levels = config.check.levels.clone();
-        if config.csp.mode == CspMode::ReportOnly && levels.of(check::CSP) == Level::Error {
-            levels = levels.with(check::CSP, Level::Warn);
-        }
-        let mut problems = check::check(material, &levels);
+        let mut problems = check::check(material, &config.check.levels);
         let paths: Vec<&str> = published(assets).map(|asset| asset.path.as_str()).collect();
         let rules = Rules {
             redirects: moved_addresses,

@@ -32,6 +32,7 @@ const LIVE: u8 = b'l';
 const SPARE: usize = 1024;
 
 /// What was last seen on a target.
+#[derive(Debug)]
 pub struct RemoteCache {
     file: PathBuf,
     live: Option<(ReleaseId, Digest)>,
@@ -101,7 +102,7 @@ impl RemoteCache {
     ///
     /// # Errors
     /// What the system reports. What was remembered before is still used then.
-    pub fn learn(self, release: &ReleaseId, site: &Site) -> io::Result<()> {
+    pub fn learn(&self, release: &ReleaseId, site: &Site) -> io::Result<()> {
         if self.live() == Some((release, site.root)) {
             return Ok(());
         }

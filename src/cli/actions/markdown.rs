@@ -12,7 +12,7 @@ use syntax_publish::site::check::budget::{Spending, size};
 use url::Url;
 
 use super::SummaryInput;
-use crate::cli::format::{bytes, count};
+use crate::cli::format::{bytes, count, shortened};
 use crate::cli::json;
 use crate::cli::pages::{Item, mark};
 use crate::cli::problems::{level, name, totals};
@@ -89,18 +89,10 @@ fn changes(told: &SummaryInput<'_>) -> String {
 fn link(item: &Item, site: Option<&str>) -> String {
     let address = site.and_then(|site| Url::parse(site).ok()?.join(&item.url).ok());
     let link = |(title, address): (&String, Url)| {
-        let (address, title) = (plain(address.as_str()), plain(&shortened(title)));
+        let (address, title) = (plain(address.as_str()), plain(&shortened(title, TITLE)));
         format!("<a href=\"{address}\">{title}</a> ")
     };
     item.title.as_ref().zip(address).map(link).unwrap_or_default()
-}
-
-/// A title of a page that is not too long for a table.
-fn shortened(title: &str) -> String {
-    match title.char_indices().nth(TITLE) {
-        Some((end, _)) => format!("{}…", &title[..end]),
-        None => title.to_owned(),
-    }
 }
 
 /// The findings of the checks; empty if there are none.

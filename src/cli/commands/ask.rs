@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use syntax_publish::config::{KnownFindings, Level, WebUrl};
 use syntax_publish::live::visitor;
@@ -57,7 +58,7 @@ pub(super) struct Compared {
     pub(super) facts: HostFacts,
     pub(super) plan: Plan,
     /// What this machine has seen there.
-    seen: Option<RemoteCache>,
+    seen: Option<Arc<RemoteCache>>,
 }
 
 impl Compared {
@@ -73,7 +74,7 @@ impl Compared {
             now: here.max(self.store_state.since.unwrap_or(here)),
             skew: workplace.config.publish.skew,
         };
-        let seen = self.seen.as_ref().map(|seen| seen as &(dyn Recall + Sync));
+        let seen = self.seen.as_deref().map(|seen| seen as &(dyn Recall + Sync));
         FormerReleases::read(session, &mut self.facts, &self.prepared.site, window, seen).await
     }
 }
@@ -244,10 +245,11 @@ impl Run {
 
     /// Compares the site with the current state of the target.
     pub(super) async fn compare(&self, workplace: &Workplace, session: &Session) -> Result<Compared, Failure> {
-        let (prepared, store_snapshot, _) = self.prepare_and_connect(workplace, session, Judge::WithThePlan).await?;
+        let (prepared, store_snapshot, remembered) =
+            self.prepare_and_connect(workplace, session, Judge::WithThePlan).await?;
         let mut facts = store_snapshot.facts;
-        let seen = site::cache().map(|folder| RemoteCache::load(&folder, &workplace.identity()));
-        let known = seen.as_ref().filter(|_| facts.current.is_some());
+        let seen = remembered.seen;
+        let known = seen.as_deref().filter(|_| facts.current.is_some());
         let expected = known.and_then(|seen| plan::expected_questions(&prepared.site, seen, &mut facts));
         let also = |facts: &HostFacts| {
             if prepared.problems.is_empty() {

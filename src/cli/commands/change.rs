@@ -5,9 +5,8 @@ use std::time::Duration;
 use syntax_publish::live::notify::Notice;
 use syntax_publish::model::channel::Slot;
 use syntax_publish::model::path::printable;
-use syntax_publish::store::prune::{Listing, ListingAside};
+use syntax_publish::store::prune::ListingAside;
 use syntax_publish::store::publish::Published;
-use syntax_publish::store::session::Session;
 use syntax_publish::store::{Error, prune, rollback, shell_probe};
 use tokio::task::JoinHandle;
 
@@ -44,7 +43,7 @@ impl Run {
     /// is done, so a failure is only a warning.
     pub(super) async fn tidy_up(
         &self,
-        (workplace, session): (&Workplace, &Session),
+        workplace: &Workplace,
         slot: &Slot,
         published: &Published,
         listing: ListingAside<'_>,
@@ -57,10 +56,8 @@ impl Run {
             if !published.swapped {
                 return Ok(prune::Pruned::default());
             }
-            if Listing::of(session, listing)
-                .await?
-                .makes_due(&options, slot, published)
-            {
+            let session = listing.session;
+            if listing.listing().await?.makes_due(&options, slot, published) {
                 prune::prune(session, &options, &*self.progress).await
             } else {
                 Ok(prune::Pruned::default())

@@ -28,14 +28,14 @@ impl Run {
         self.progress
             .plainly(&changes::begun(&format!("publishing channel {name} of"), workplace));
         let shell = shell_behind(workplace)?;
-        let (prepared, store_snapshot, ahead) = self.prepare_and_connect(workplace, session, Judge::AtOnce).await?;
+        let (prepared, store_snapshot, remembered) =
+            self.prepare_and_connect(workplace, session, Judge::AtOnce).await?;
         connect::make_room(workplace)?;
-        let how = publish_options(workplace, &options, &prepared, store_snapshot)?;
+        let how = publish_options(workplace, &options, &prepared, store_snapshot, remembered)?;
         let how = publish::Options {
             slot: Slot::Channel(name.clone()),
             refusals: how.refusals.of_preview(),
             purges: false,
-            ahead,
             ..how
         };
         let job = publish::Job::new(&prepared.source, &prepared.site, &how);
@@ -89,7 +89,7 @@ impl Run {
             ));
         }
         self.note_reported();
-        let pruned = self.tidy_up((workplace, session), &how.slot, &published, listing).await;
+        let pruned = self.tidy_up(workplace, &how.slot, &published, listing).await;
         if let Some(text) = changes::pruned(pruned) {
             self.screen.note(&text);
         }

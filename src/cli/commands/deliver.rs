@@ -35,7 +35,7 @@ use tokio::task::JoinHandle;
 
 use super::ask::{chosen, moved_check};
 use super::change::{TOOL, shell_behind};
-use super::{Judge, Run};
+use super::{Judge, Remembered, Run, seen_on};
 use crate::cli::actions::SummaryInput;
 use crate::cli::args::{Promote, Publish, Rollback, again};
 use crate::cli::failure::Failure;
@@ -67,6 +67,7 @@ pub(super) fn publish_options(
     options: &Publish,
     prepared: &Prepared,
     store_snapshot: StoreSnapshot,
+    remembered: Remembered,
 ) -> Result<publish::Options, Failure> {
     let moved = moved_check(workplace, &prepared.rules);
     let mut refusals = publish::Refusals::new(&workplace.config, prepared.problems.clone(), moved)?;
@@ -80,7 +81,8 @@ pub(super) fn publish_options(
         wait: options.wait,
         force: options.force,
         signing: workplace.signing()?,
-        seen: site::cache().map(|folder| (folder, workplace.identity())),
+        seen: remembered.seen,
+        ahead: remembered.ahead,
         purges: !looks::purges(workplace).is_empty(),
         store_snapshot: Some(store_snapshot),
         ..publish::Options::new(TOOL)
@@ -101,12 +103,10 @@ impl Run {
         self.progress.plainly(&changes::begun("publishing", workplace));
         let shell = shell_behind(workplace)?;
         let looking = looks::begin(workplace).await?;
-        let (prepared, store_snapshot, ahead) = self.prepare_and_connect(workplace, session, Judge::AtOnce).await?;
+        let (prepared, store_snapshot, remembered) =
+            self.prepare_and_connect(workplace, session, Judge::AtOnce).await?;
         connect::make_room(workplace)?;
-        let how = publish::Options {
-            ahead,
-            ..publish_options(workplace, &options, &prepared, store_snapshot)?
-        };
+        let how = publish_options(workplace, &options, &prepared, store_snapshot, remembered)?;
         let job = publish::Job::new(&prepared.source, &prepared.site, &how);
         let looking = Looking {
             probes: looking,
@@ -149,7 +149,7 @@ impl Run {
         let how = publish::Options {
             refusals,
             signing,
-            seen: site::cache().map(|folder| (folder, workplace.identity())),
+            seen: seen_on(workplace),
             purges: !looks::purges(workplace).is_empty(),
             ..publish::Options::new(TOOL)
         };
@@ -233,9 +233,7 @@ impl Run {
         self.tell_of_publish(&published, &told, &failed).await;
         // Pruning comes last, because all that was reported so far is true whatever happens to it.
         self.note_reported();
-        let pruned = self
-            .tidy_up((workplace, session), &job.options.slot, &published, listing)
-            .await;
+        let pruned = self.tidy_up(workplace, &job.options.slot, &published, listing).await;
         if let Some(text) = changes::pruned(pruned) {
             self.screen.note(&text);
         }

@@ -29,6 +29,7 @@ use syntax_publish::site::source::SourceError;
 use syntax_publish::store::open::{self, StoreSnapshot};
 use syntax_publish::store::plan;
 use syntax_publish::store::publish::make_ahead;
+use syntax_publish::store::remote_cache::RemoteCache;
 use syntax_publish::store::session::{Live, Session};
 use syntax_publish::store::sync::MadeAhead;
 
@@ -54,6 +55,20 @@ enum Judge {
     AtOnce,
     /// Together with the plan.
     WithThePlan,
+}
+
+/// What this machine knows of a target before it answers.
+struct Remembered {
+    /// What was seen there before.
+    seen: Option<Arc<RemoteCache>>,
+    /// What a publish is expected to send.
+    ahead: Option<MadeAhead>,
+}
+
+/// What was seen on a target before.
+fn seen_on(workplace: &Workplace) -> Option<Arc<RemoteCache>> {
+    let folder = site::cache()?;
+    Some(Arc::new(RemoteCache::load(&folder, &workplace.identity())))
 }
 
 /// One run of the command.
@@ -219,7 +234,9 @@ impl Run {
         let session = Session::new(connect::connector(workplace)?, site::owner(what));
         let session = Arc::new(session.observed_by(Arc::clone(&self.progress) as _));
         self.progress.timings.count(session.counts());
-        if let Some(text) = connect::compression(workplace).filter(|_| self.screen.verbose) {
+        if self.screen.verbose
+            && let Some(text) = connect::compression(workplace)
+        {
             self.progress.say("note", &text);
         }
         Ok((workplace, self.session.get_or_init(|| session)))
@@ -288,7 +305,7 @@ impl Run {
         workplace: &Workplace,
         session: &Session,
         judge: Judge,
-    ) -> Result<(Prepared, StoreSnapshot, Option<MadeAhead>), Failure> {
+    ) -> Result<(Prepared, StoreSnapshot, Remembered), Failure> {
         let export = workplace.export()?;
         let connecting = async {
             let running = Running::begin(&*self.progress, Stage::Connect);
@@ -299,14 +316,13 @@ impl Run {
         };
         let preparing = async {
             let prepared = self.prepare_to_judge(workplace, judge).await?;
-            let cache = site::cache().filter(|_| judge == Judge::AtOnce);
-            let seen = cache.as_deref().map(|folder| (folder, workplace.identity()));
-            let ahead =
-                seen.and_then(|(folder, target)| make_ahead(&prepared.source, &prepared.site, (folder, &target)));
-            Ok::<_, Failure>((prepared, ahead))
+            let seen = seen_on(workplace);
+            let ahead = seen.as_deref().filter(|_| judge == Judge::AtOnce);
+            let ahead = ahead.and_then(|seen| make_ahead(&prepared.source, &prepared.site, seen));
+            Ok::<_, Failure>((prepared, Remembered { seen, ahead }))
         };
-        let ((prepared, ahead), store_snapshot) = futures_util::future::try_join(preparing, connecting).await?;
-        Ok((prepared, store_snapshot, ahead))
+        let ((prepared, remembered), store_snapshot) = futures_util::future::try_join(preparing, connecting).await?;
+        Ok((prepared, store_snapshot, remembered))
     }
 
     /// Reports the new warnings one by one, and the known problems as a number.

@@ -9,9 +9,6 @@ use crate::next::inline_scripts::Unhashable;
 use crate::rules::csp::DIRECTIVES;
 use crate::site::survey::MOST_SHARED;
 
-/// The name of the check.
-pub const NAME: &str = "csp";
-
 pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
     let csp = material.csp;
     if csp.mode == CspMode::Off {
@@ -92,11 +89,12 @@ pub(super) fn find(material: Material<'_>) -> Vec<RawFinding> {
             "a script that the next page makes is blocked after a click: move them into files",
         ));
     }
-    if csp.mode == CspMode::Enforce {
+    let judged = match csp.mode {
         // What broke nothing before may do so now, such as when the policy only reported.
-        findings = findings.into_iter().map(RawFinding::always).collect();
-    }
-    findings
+        CspMode::Enforce => RawFinding::always,
+        _ => RawFinding::light,
+    };
+    findings.into_iter().map(judged).collect()
 }
 
 /// The part of a URL that a source names: scheme and host, or the scheme alone.

@@ -48,7 +48,6 @@ pub mod well_known;
 
 use rayon::prelude::*;
 
-pub use self::csp::NAME as CSP;
 use self::finding::RawFinding;
 pub(crate) use self::finding::is_reached_by_links;
 pub use self::finding::{Known, Material, Problem};
@@ -65,7 +64,7 @@ const CHECKS: &[(&str, Find)] = &[
     ("canonical", canonical::find),
     ("case", case::find),
     ("clash", clash::find),
-    (csp::NAME, csp::find),
+    ("csp", csp::find),
     ("depth", depth::find),
     (empty::NAME, empty::find),
     ("forbid", forbid::find),

@@ -60,7 +60,7 @@ impl PagePolicy {
         let (before, after) = page.split_at_checked(read.head?)?;
         let made = inline_scripts::made_by_client(page, &policy::scripts(page), &read);
         let own = read.texts.iter().chain(&made.certain).chain(&made.possible);
-        let own: Vec<String> = own.map(|text| inline_scripts::hash(text)).collect();
+        let own: Vec<String> = own.map(|text| policy::hash(text)).collect();
         let all: BTreeSet<&str> = own.iter().chain(&self.shared).map(String::as_str).collect();
         let policy = self.policy.of_page(all.into_iter());
         let start = page

@@ -41,8 +41,8 @@ use crate::model::event::{Event, Observer, Stage};
 use crate::model::generator::Generator;
 use crate::next::build_id::{self, Mention};
 use crate::next::client::{self, Client, Leads};
-use crate::next::inline_scripts;
 use crate::next::page::{self as next_page, Router};
+use crate::next::policy as next_policy;
 use crate::next::url::Resolver;
 use crate::next::{Position, Unclear, data};
 use crate::rules::Redirects;
@@ -748,7 +748,7 @@ impl Survey {
         let facts = || self.facts.iter().filter_map(|facts| facts.policy.as_ref());
         let with_id: BTreeSet<&String> = facts().flat_map(|facts| &facts.with_build_id).collect();
         let with_id = with_id.into_iter().map(|text| text.replace(policy::BUILD_ID, build_id));
-        let mut shared: BTreeSet<String> = with_id.map(|text| inline_scripts::hash(&text)).collect();
+        let mut shared: BTreeSet<String> = with_id.map(|text| next_policy::hash(&text)).collect();
         shared.extend(facts().flat_map(|facts| facts.scripts.iter().cloned()));
         if shared.len() > MOST_SHARED {
             return None;

@@ -13,7 +13,7 @@ use super::page::base_of;
 use super::{Context, Lines};
 use crate::next::inline_scripts::{self, Unhashable};
 use crate::next::url::Target;
-use crate::next::{Position, Reference, Tag, TextVisitor, css, html};
+use crate::next::{Position, Reference, Tag, TextVisitor, css, html, policy};
 
 /// What a page or a style sheet does that a policy may forbid.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ pub(super) fn survey_page(path: &str, text: &str, context: &Context<'_>) -> Poli
     let has_id = |text: &&String| context.build_id.is_some_and(|id| text.contains(id));
     let hashes = |texts: &[String]| {
         let without = texts.iter().filter(|text| !has_id(text));
-        let hashes: BTreeSet<String> = without.map(|text| inline_scripts::hash(text)).collect();
+        let hashes: BTreeSet<String> = without.map(|text| policy::hash(text)).collect();
         hashes.into_iter().collect()
     };
     let with_id = made.certain.iter().chain(&made.possible).filter(has_id);

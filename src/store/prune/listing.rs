@@ -38,23 +38,44 @@ pub struct Listing {
     swept: Option<Time>,
 }
 
+type Reading<'a> = BoxFuture<'a, Result<Listing, Error>>;
+
 /// A listing that is read while something else goes on.
-pub type ListingAside<'a> = Pin<Box<MaybeDone<BoxFuture<'a, Result<Listing, Error>>>>>;
+pub struct ListingAside<'a> {
+    /// The session that reads it.
+    pub session: &'a Session,
+    reading: MaybeDone<Reading<'a>>,
+}
 
 /// Publishes, and meanwhile lists the store. A publish that finds nothing to do waits for nothing, and then the store is
 /// not listed.
 pub async fn list_meanwhile<T>(session: &Session, publish: impl Future<Output = T>) -> (T, ListingAside<'_>) {
-    let reading: BoxFuture<'_, _> = Box::pin(Listing::read(session));
-    let mut listing = Box::pin(maybe_done(reading));
+    let reading: Reading<'_> = Box::pin(Listing::read(session));
+    let mut reading = maybe_done(reading);
     let mut publish = pin!(publish);
     let published = poll_fn(|context| {
         let published = publish.as_mut().poll(context);
         if published.is_pending() {
-            let _ = listing.as_mut().poll(context);
+            let _ = Pin::new(&mut reading).poll(context);
         }
         published
     });
-    (published.await, listing)
+    (published.await, ListingAside { session, reading })
+}
+
+impl ListingAside<'_> {
+    /// What was listed meanwhile. If that failed, the store is listed again: the connection may have been lost and made
+    /// again since then.
+    ///
+    /// # Errors
+    /// Those of [`Listing::read`].
+    pub async fn listing(mut self) -> Result<Listing, Error> {
+        (&mut self.reading).await;
+        match Pin::new(&mut self.reading).take_output() {
+            Some(Ok(listing)) => Ok(listing),
+            Some(Err(_)) | None => Listing::read(self.session).await,
+        }
+    }
 }
 
 impl Listing {
@@ -78,19 +99,6 @@ impl Listing {
                 .collect(),
             swept: answers.get(2).and_then(Read::attr).map(|attr| attr.mtime),
         })
-    }
-
-    /// What was listed meanwhile. If that failed, the store is listed again: the connection may have been lost and made
-    /// again since then.
-    ///
-    /// # Errors
-    /// Those of [`Listing::read`].
-    pub async fn of(session: &Session, mut listing: ListingAside<'_>) -> Result<Self, Error> {
-        listing.as_mut().await;
-        match listing.as_mut().take_output() {
-            Some(Ok(listing)) => Ok(listing),
-            Some(Err(_)) | None => Self::read(session).await,
-        }
     }
 
     /// Whether a publish that is done should prune: if there are more releases than the retention keeps, or a channel

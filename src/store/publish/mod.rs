@@ -12,7 +12,6 @@ mod refusals;
 mod under_lock;
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -78,9 +77,8 @@ pub struct Options {
     pub tool: String,
     /// How releases are signed.
     pub signing: Signing,
-    /// The cache folder, and what distinguishes this target from all others. What was seen live there saves round
-    /// trips.
-    pub seen: Option<(PathBuf, String)>,
+    /// What this machine saw live on the target before. It saves round trips.
+    pub seen: Option<Arc<RemoteCache>>,
     /// What was encoded before the host was heard from.
     pub ahead: Option<MadeAhead>,
     /// What was found on the host before the site was ready. It saves round trips, and is not trusted for anything
@@ -259,21 +257,19 @@ pub async fn publish_probing(
 }
 
 /// Begins to encode what a publish is expected to send, judging by what this machine published last. It may all be
-/// needless: nothing is known from the host yet. `seen` as in [`Options::seen`].
+/// needless: nothing is known from the host yet.
 #[must_use]
-pub fn make_ahead(source: &Arc<dyn Source>, site: &Site, seen: (&Path, &str)) -> Option<MadeAhead> {
-    let seen = RemoteCache::load(seen.0, seen.1);
-    MadeAhead::begin(source, plan::expected_content(site, &seen)?)
+pub fn make_ahead(source: &Arc<dyn Source>, site: &Site, seen: &RemoteCache) -> Option<MadeAhead> {
+    MadeAhead::begin(source, plan::expected_content(site, seen)?)
 }
 
 impl Publish<'_> {
     /// Publishes what differs from the live release. Also returns whether the store lacks some object or manifest of
     /// it, see [`Attempt::unnamed`].
     async fn changes(&self, probe: impl AsyncFnMut(&Plan, FormerFiles)) -> Result<(Published, bool), Error> {
-        let seen = self.options.seen.as_ref();
-        let seen = seen.map(|(folder, target)| RemoteCache::load(folder, target));
+        let seen = self.options.seen.as_deref();
         let hints = Hints {
-            seen: seen.as_ref().filter(|_| !self.options.force),
+            seen: seen.filter(|_| !self.options.force),
             store_snapshot: self
                 .options
                 .store_snapshot

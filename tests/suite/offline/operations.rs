@@ -22,8 +22,9 @@ use syntax_publish::site::source::{Source, SourceError};
 use syntax_publish::store::open;
 use syntax_publish::store::open::StoreSnapshot;
 use syntax_publish::store::plan;
-use syntax_publish::store::prune::{self, Listing, list_meanwhile};
+use syntax_publish::store::prune::{self, list_meanwhile};
 use syntax_publish::store::publish::{Job, Options, Published, make_ahead, publish};
+use syntax_publish::store::remote_cache::RemoteCache;
 use syntax_publish::store::rollback::{self, Destination, RolledBack};
 use syntax_publish::store::session::Session;
 use tempfile::TempDir;
@@ -104,7 +105,7 @@ impl Bench {
         let options = Options {
             seen: self
                 .keeps
-                .then(|| (self.folder.path().join("cache"), "the host".to_owned())),
+                .then(|| Arc::new(RemoteCache::load(&self.folder.path().join("cache"), "the host"))),
             store_snapshot: ground.or_else(|| self.looks.then(look)),
             ..Options::new("test")
         };
@@ -379,7 +380,7 @@ fn whether_to_prune_is_asked_before_the_swap_and_only_if_there_is_one() {
                 dry_run: false,
                 yields: false,
             };
-            let listing = Listing::of(&session, listing).await.unwrap();
+            let listing = listing.listing().await.unwrap();
             let is_due = listing.makes_due(&keeps_one, &Slot::Live, &published);
             (published, is_due)
         });
@@ -437,6 +438,7 @@ impl Source for Reported {
 fn what_a_machine_expects_to_send_is_encoded_before_the_host_is_asked() {
     let mut bench = seen_site();
     let (cache, target) = (bench.folder.path().join("cache"), "the host");
+    let seen = |target: &str| RemoteCache::load(&cache, target);
     bench.write("docs/a.html", page("another"));
     let prepared = bench.prepare();
     let (sender, read) = mpsc::channel();
@@ -447,11 +449,11 @@ fn what_a_machine_expects_to_send_is_encoded_before_the_host_is_asked() {
     let source: Arc<dyn Source> = Arc::clone(&reported) as _;
     let runtime = runtime();
     let _entered = runtime.enter();
-    let ahead = make_ahead(&source, &prepared.site, (&cache, target)).expect("something to send");
+    let ahead = make_ahead(&source, &prepared.site, &seen(target)).expect("something to send");
     assert_eq!(read.recv().unwrap(), "docs/a.html");
     *reported.read.lock().unwrap() = None;
     let options = Options {
-        seen: Some((cache.clone(), target.to_owned())),
+        seen: Some(Arc::new(seen(target))),
         ahead: Some(ahead),
         ..Options::new("test")
     };
@@ -462,12 +464,12 @@ fn what_a_machine_expects_to_send_is_encoded_before_the_host_is_asked() {
     bench.sites.push(prepared.site);
     // Nothing changed, and another host about which nothing is known.
     let prepared = bench.prepare();
-    assert!(make_ahead(&prepared.source, &prepared.site, (&cache, target)).is_none());
-    assert!(make_ahead(&prepared.source, &prepared.site, (&cache, "another")).is_none());
+    assert!(make_ahead(&prepared.source, &prepared.site, &seen(target)).is_none());
+    assert!(make_ahead(&prepared.source, &prepared.site, &seen("another")).is_none());
     // The host has what it had before, although that was made once more.
     bench.write("docs/a.html", page("docs/a"));
     let prepared = bench.prepare();
-    let ahead = make_ahead(&prepared.source, &prepared.site, (&cache, target));
+    let ahead = make_ahead(&prepared.source, &prepared.site, &seen(target));
     assert!(ahead.is_some());
     let options = Options { ahead, ..options };
     let job = Job::new(&prepared.source, &prepared.site, &options);

@@ -213,7 +213,7 @@ pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Re
                 RemoteCache::load(caches.path(), &target).learn(&ReleaseId::new(0, "aa"), &site(before, how.encode));
             was_seen.expect("a cache");
             let options = publish::Options {
-                seen: Some((caches.path().to_owned(), target)),
+                seen: Some(Arc::new(RemoteCache::load(caches.path(), &target))),
                 ..options(how)
             };
             publish_site(&session(connector, "publish", how), content, options, how).await

@@ -127,12 +127,16 @@ fn reach(server: Server) -> (TempDir, SftpConnector) {
             thread::spawn(move || serve(stream, server));
         }
     });
-    let folder = open_tempdir();
-    let ssh = folder.path().join("ssh");
-    let script = format!(
+    by_ssh(&format!(
         "#!/usr/bin/env bash\nexec 3<>/dev/tcp/127.0.0.1/{port} 4<&0\ncat <&4 >&3 & carries=$!\n\
          cat <&3\nkill $carries 2>/dev/null\n"
-    );
+    ))
+}
+
+/// A connector that starts this script in place of `ssh`.
+fn by_ssh(script: &str) -> (TempDir, SftpConnector) {
+    let folder = open_tempdir();
+    let ssh = folder.path().join("ssh");
     fs::write(&ssh, script).unwrap();
     fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
     let address = SftpAddress {
@@ -512,17 +516,7 @@ async fn an_ssh_that_takes_nothing_and_ends_is_no_connection() {
         "exec <&-; echo no; exit 1",
         "exec <&-; cat /dev/null; exit 255",
     ] {
-        let folder = open_tempdir();
-        let ssh = folder.path().join("ssh");
-        fs::write(&ssh, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
-        let address = SftpAddress {
-            host: "hostile".to_owned(),
-            docroot: "/site".to_owned(),
-            ssh: Some(ssh),
-            ..SftpAddress::default()
-        };
-        let connector = SftpConnector::new(address).unwrap();
+        let (_folder, connector) = by_ssh(&format!("#!/bin/sh\n{script}\n"));
         // Whether the first packet is written before ssh ends differs from time to time.
         for _ in 0..50 {
             let connected = tokio::time::timeout(Duration::from_secs(30), connector.connect()).await;
