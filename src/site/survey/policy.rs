@@ -20,7 +20,7 @@ use crate::next::{Position, Reference, Tag, TextVisitor, css, html, policy};
 pub struct PolicyFacts {
     /// The hashes of scripts that the client makes when it shows the page, sorted.
     pub scripts: Vec<String>,
-    /// The texts of those that contain the build ID, with [`BUILD_ID`] in its place, sorted.
+    /// The texts of those that contain the build ID, with `\0` in its place, sorted.
     pub with_build_id: Vec<String>,
     /// The hashes of texts that may be such scripts, sorted.
     pub possible: Vec<String>,
