@@ -4,10 +4,9 @@
 //! Used by the preview, which adds to a page when it serves it, and by the inspection of an export for a new
 //! configuration. This module must not change what is published.
 
-use std::convert::Infallible;
+use std::ops::Range;
 
-use html5gum::emitters::callback::{Callback, CallbackEmitter, CallbackEvent};
-use html5gum::{Span, Token, Tokenizer};
+use super::tokens::{self, Token, Tokens};
 
 /// Facts about a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,87 +15,73 @@ pub struct Document {
     pub body_end: usize,
     /// Its content security policies, from `<meta http-equiv>`.
     pub policies: Vec<String>,
+    /// The addresses that its head declares as its own: `rel="canonical"`, `rel="alternate"` and `og:url`.
+    pub own_addresses: Vec<String>,
 }
 
 /// Reads a page.
 #[must_use]
 pub fn read(text: &str) -> Document {
-    let mut reading = DocumentReader {
-        tag: String::new(),
-        attributes: Vec::new(),
-        end: None,
-        policies: Vec::new(),
-    };
-    let mut emitter = CallbackEmitter::<_, Infallible, usize>::new(&mut reading);
-    emitter.naively_switch_states(true);
-    Tokenizer::new_with_emitter(text, emitter).for_each(drop);
+    let mut reading = DocumentReader::default();
+    tokens::read(text, &mut reading);
     // A tag never starts inside a character. If it did, the end of the page is a safe substitute.
     let end = reading.end.filter(|end| text.is_char_boundary(*end));
     Document {
         body_end: end.unwrap_or(text.len()),
-        policies: reading.policies,
+        ..reading.document
     }
 }
 
-/// The addresses that the head of a page declares as its own: `rel="canonical"`, `rel="alternate"` and `og:url`.
-#[must_use]
-pub fn own_addresses(page: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for Ok(token) in Tokenizer::new(page) {
-        let Token::StartTag(tag) = token else { continue };
-        let get = |name: &str| {
-            let value = tag.attributes.get(name.as_bytes())?;
-            std::str::from_utf8(value).ok()
-        };
-        let address = match &*tag.name.0 {
-            b"body" => break,
-            b"link" if get("rel").is_some_and(|rel| matches!(rel, "canonical" | "alternate")) => get("href"),
-            b"meta" if get("property") == Some("og:url") => get("content"),
-            _ => None,
-        };
-        found.extend(address.map(str::to_owned));
-    }
-    found
-}
-
+#[derive(Default)]
 struct DocumentReader {
     tag: String,
     attributes: Vec<(String, String)>,
+    in_body: bool,
     end: Option<usize>,
-    policies: Vec<String>,
+    document: Document,
 }
 
-impl Callback<Infallible, usize> for &mut DocumentReader {
-    fn handle_event(&mut self, event: CallbackEvent<'_>, span: Span<usize>) -> Option<Infallible> {
+impl Tokens for DocumentReader {
+    fn token(&mut self, token: Token<'_>, range: Range<usize>) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        match event {
-            CallbackEvent::OpenStartTag { name } => {
+        match token {
+            Token::OpenStartTag { name } => {
                 self.tag = text(name);
                 self.attributes.clear();
             }
-            CallbackEvent::AttributeName { name } => self.attributes.push((text(name), String::new())),
-            CallbackEvent::AttributeValue { value } => {
+            Token::AttributeName { name } => self.attributes.push((text(name), String::new())),
+            Token::AttributeValue { value } => {
                 if let Some((_, known)) = self.attributes.last_mut() {
                     *known = text(value);
                 }
             }
-            CallbackEvent::CloseStartTag { .. } if self.tag == "meta" => {
-                let get = |name: &str| {
-                    self.attributes
-                        .iter()
-                        .find(|(known, _)| known == name)
-                        .map(|(_, value)| value)
-                };
-                let is_policy =
-                    get("http-equiv").is_some_and(|kind| kind.eq_ignore_ascii_case("content-security-policy"));
-                if let Some(policy) = get("content").filter(|_| is_policy) {
-                    self.policies.push(policy.clone());
-                }
-            }
-            CallbackEvent::EndTag { name } if name == b"body" => self.end = Some(span.start),
+            Token::CloseStartTag { .. } => self.start_tag(),
+            Token::EndTag { name } if name == b"body" => self.end = Some(range.start),
             _ => {}
         }
-        None
+    }
+}
+
+impl DocumentReader {
+    fn get(&self, name: &str) -> Option<&str> {
+        let mut attributes = self.attributes.iter();
+        let (_, value) = attributes.find(|(known, _)| known == name)?;
+        Some(value)
+    }
+
+    fn start_tag(&mut self) {
+        self.in_body |= self.tag == "body";
+        let address = match &*self.tag {
+            "link" if matches!(self.get("rel"), Some("canonical" | "alternate")) => self.get("href"),
+            "meta" if self.get("property") == Some("og:url") => self.get("content"),
+            _ => None,
+        };
+        let address = address.filter(|_| !self.in_body).map(str::to_owned);
+        let kind = self.get("http-equiv").filter(|_| self.tag == "meta");
+        let is_policy = kind.is_some_and(|kind| kind.eq_ignore_ascii_case("content-security-policy"));
+        let policy = self.get("content").filter(|_| is_policy).map(str::to_owned);
+        self.document.own_addresses.extend(address);
+        self.document.policies.extend(policy);
     }
 }
 

@@ -5,12 +5,9 @@
 //! text of a `<style>`, and a comment before the first tag.
 
 use std::borrow::Cow;
-use std::convert::Infallible;
 use std::ops::Range;
 
-use html5gum::emitters::callback::{Callback, CallbackEmitter, CallbackEvent};
-use html5gum::{Span, Tokenizer};
-
+use super::tokens::{self, Token, Tokens};
 use super::{Edits, Position, Reference, Tag, TextVisitor, Unclear, css, srcset};
 
 /// A script whose text is in the page itself.
@@ -47,10 +44,7 @@ pub fn walk(text: &str, at: usize, visit: &mut dyn TextVisitor) -> Walked {
         in_drawing: false,
         walked: Walked::default(),
     };
-    let mut emitter = CallbackEmitter::<_, Infallible, usize>::new(&mut walk);
-    emitter.naively_switch_states(true);
-    // The callback does all the work. The emitter yields no tokens, but the iterator has to run to the end.
-    Tokenizer::new_with_emitter(text, emitter).for_each(drop);
+    tokens::read(text, &mut walk);
     walk.walked
 }
 
@@ -113,31 +107,30 @@ struct Walk<'t, 'v> {
     walked: Walked,
 }
 
-impl Callback<Infallible, usize> for &mut Walk<'_, '_> {
-    fn handle_event(&mut self, event: CallbackEvent<'_>, span: Span<usize>) -> Option<Infallible> {
-        match event {
-            CallbackEvent::OpenStartTag { name } => {
+impl Tokens for Walk<'_, '_> {
+    fn token(&mut self, token: Token<'_>, range: Range<usize>) {
+        match token {
+            Token::OpenStartTag { name } => {
                 self.tag.clear();
                 self.tag.push_str(&String::from_utf8_lossy(name));
                 self.attributes.clear();
                 self.raw = None;
                 self.at_start = false;
             }
-            CallbackEvent::AttributeName { name } => self.attribute(name, span.end),
-            CallbackEvent::AttributeValue { value } => self.value(value, span.start..span.end),
-            CallbackEvent::CloseStartTag { self_closing } => {
+            Token::AttributeName { name } => self.attribute(name, range.end),
+            Token::AttributeValue { value } => self.value(value, range),
+            Token::CloseStartTag { self_closing } => {
                 self.start_tag();
                 self.in_drawing |= self.tag == "svg" && !self_closing;
             }
-            CallbackEvent::EndTag { name } => {
+            Token::EndTag { name } => {
                 self.raw = None;
                 self.in_drawing &= name != b"svg";
             }
-            CallbackEvent::Comment { value } if self.at_start => self.first_comment(value, span.start..span.end),
-            CallbackEvent::String { value } => self.raw_text(value, span.start..span.end),
+            Token::Comment { value } if self.at_start => self.first_comment(value, range),
+            Token::String { value } => self.raw_text(value, range),
             _ => {}
         }
-        None
     }
 }
 

@@ -8,13 +8,12 @@
 //! never run costs a hash.
 
 use std::collections::{HashMap, HashSet};
-use std::convert::Infallible;
+use std::ops::Range;
 
-use html5gum::emitters::callback::{Callback, CallbackEmitter, CallbackEvent};
-use html5gum::{Span, Tokenizer};
 use serde::{Deserialize, Serialize};
 
 use super::json::Event;
+use super::tokens::{self, Token, Tokens};
 use super::{data, flight, html, json, push};
 
 /// What a policy has to know about a page.
@@ -49,9 +48,7 @@ pub enum Unhashable {
 #[must_use]
 pub fn read(page: &str) -> InlineScripts {
     let mut reading = Reading::default();
-    let mut emitter = CallbackEmitter::<_, Infallible, usize>::new(&mut reading);
-    emitter.naively_switch_states(true);
-    Tokenizer::new_with_emitter(page, emitter).for_each(drop);
+    tokens::read(page, &mut reading);
     reading.read.head = reading.read.head.filter(|at| page.is_char_boundary(*at));
     reading.read
 }
@@ -248,20 +245,20 @@ struct Reading {
     read: InlineScripts,
 }
 
-impl Callback<Infallible, usize> for &mut Reading {
-    fn handle_event(&mut self, event: CallbackEvent<'_>, span: Span<usize>) -> Option<Infallible> {
-        match event {
-            CallbackEvent::Doctype { .. } if self.part == Part::Start => self.read.head = Some(span.end),
-            CallbackEvent::OpenStartTag { name } => {
+impl Tokens for Reading {
+    fn token(&mut self, token: Token<'_>, range: Range<usize>) {
+        match token {
+            Token::Doctype { .. } if self.part == Part::Start => self.read.head = Some(range.end),
+            Token::OpenStartTag { name } => {
                 self.tag = String::from_utf8_lossy(name).into_owned();
                 self.attribute.clear();
                 (self.kind, self.has_source, self.script) = (None, false, None);
             }
-            CallbackEvent::AttributeName { name } => self.attribute(name, span.start),
-            CallbackEvent::AttributeValue { value } => self.value(value, span.start),
-            CallbackEvent::CloseStartTag { self_closing } => self.start_tag(self_closing, span),
-            CallbackEvent::String { value } => self.text(value),
-            CallbackEvent::EndTag { name } => {
+            Token::AttributeName { name } => self.attribute(name, range.start),
+            Token::AttributeValue { value } => self.value(value, range.start),
+            Token::CloseStartTag { self_closing } => self.start_tag(self_closing, range),
+            Token::String { value } => self.text(value),
+            Token::EndTag { name } => {
                 if let Some(script) = self.script.take()
                     && name == b"script"
                 {
@@ -273,7 +270,6 @@ impl Callback<Infallible, usize> for &mut Reading {
             }
             _ => {}
         }
-        None
     }
 }
 
@@ -320,10 +316,10 @@ impl Reading {
         }
     }
 
-    fn start_tag(&mut self, self_closing: bool, span: Span<usize>) {
+    fn start_tag(&mut self, self_closing: bool, range: Range<usize>) {
         let is_shell = matches!(&*self.tag, "html" | "head");
         if is_shell && self.part == Part::Start {
-            self.read.head = Some(span.end);
+            self.read.head = Some(range.end);
         } else if self.tag == "body" {
             self.part = Part::Body;
         } else if !is_shell {
@@ -332,7 +328,7 @@ impl Reading {
         self.drawings += usize::from(self.tag == "svg" && !self_closing);
         if self.tag == "script" && !self.has_source && is_run(self.kind.as_deref()) {
             if self.drawings > 0 {
-                self.read.unhashable.push((span.start, Unhashable::Drawing));
+                self.read.unhashable.push((range.start, Unhashable::Drawing));
             } else {
                 self.script = Some(String::new());
             }

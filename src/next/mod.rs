@@ -25,6 +25,7 @@ pub mod prose;
 pub mod push;
 pub mod render_key;
 pub mod srcset;
+mod tokens;
 pub mod url;
 
 pub use edit::Edits;

@@ -6,16 +6,14 @@
 //!
 //! `integrity` and policies are attributes, so their authors may spell `+`, `/` and `=` as character references.
 
-use std::convert::Infallible;
 use std::ops::Range;
 
 use data_encoding::BASE64;
-use html5gum::emitters::callback::{Callback, CallbackEmitter, CallbackEvent};
-use html5gum::{Span, Tokenizer};
 use memchr::memmem;
 use ring::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 
 use super::html::{self, InlineScript};
+use super::tokens::{self, Token, Tokens};
 use super::{Edits, Reference, TextVisitor};
 
 /// The hash algorithms that policies and `integrity` support, with their names.
@@ -88,9 +86,7 @@ pub fn unescaped(page: &str, changed: &[(String, String)]) -> Option<String> {
         changed,
         edits: Edits::default(),
     };
-    let mut emitter = CallbackEmitter::<_, Infallible, usize>::new(&mut values);
-    emitter.naively_switch_states(true);
-    Tokenizer::new_with_emitter(page, emitter).for_each(drop);
+    tokens::read(page, &mut values);
     (!values.edits.is_empty()).then(|| values.edits.apply(page))
 }
 
@@ -100,10 +96,10 @@ struct Values<'a> {
     edits: Edits,
 }
 
-impl Callback<Infallible, usize> for &mut Values<'_> {
-    fn handle_event(&mut self, event: CallbackEvent<'_>, span: Span<usize>) -> Option<Infallible> {
-        if let CallbackEvent::AttributeValue { value } = event
-            && let Some(raw) = self.page.get(span.start..span.end)
+impl Tokens for Values<'_> {
+    fn token(&mut self, token: Token<'_>, range: Range<usize>) {
+        if let Token::AttributeValue { value } = token
+            && let Some(raw) = self.page.get(range.clone())
             && raw.as_bytes() != value
         {
             let value = String::from_utf8_lossy(value);
@@ -111,12 +107,11 @@ impl Callback<Infallible, usize> for &mut Values<'_> {
                 .changed
                 .iter()
                 .fold(value.to_string(), |value, (from, to)| value.replace(from, to));
-            let quote = span.start.checked_sub(1).and_then(|at| self.page.as_bytes().get(at));
+            let quote = range.start.checked_sub(1).and_then(|at| self.page.as_bytes().get(at));
             if new != value && matches!(quote, Some(b'"' | b'\'')) {
-                self.edits.replace(span.start..span.end, html::escaped(&new));
+                self.edits.replace(range.clone(), html::escaped(&new));
             }
         }
-        None
     }
 }
 

@@ -3,10 +3,9 @@
 //! The text is that of `<main>`, or of `<article>` if there is no `<main>`: what surrounds it is the same on every page
 //! and says nothing about this one. This module must not depend on how a page looks, so styles and scripts are ignored.
 
-use std::convert::Infallible;
+use std::ops::Range;
 
-use html5gum::emitters::callback::{Callback, CallbackEmitter, CallbackEvent};
-use html5gum::{Span, Tokenizer};
+use super::tokens::{self, Token, Tokens};
 
 /// What a person reads on a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,9 +52,7 @@ const HEADINGS: [&str; 6] = ["h1", "h2", "h3", "h4", "h5", "h6"];
 #[must_use]
 pub fn read(page: &str) -> Prose {
     let mut reading = Reading::default();
-    let mut emitter = CallbackEmitter::<_, Infallible, ()>::new(&mut reading);
-    emitter.naively_switch_states(true);
-    Tokenizer::new_with_emitter(page, emitter).for_each(drop);
+    tokens::read(page, &mut reading);
     reading.finish()
 }
 
@@ -85,29 +82,28 @@ struct Reading {
     ids: Vec<String>,
 }
 
-impl Callback<Infallible, ()> for &mut Reading {
-    fn handle_event(&mut self, event: CallbackEvent<'_>, _: Span<()>) -> Option<Infallible> {
-        match event {
-            CallbackEvent::OpenStartTag { name } => {
+impl Tokens for Reading {
+    fn token(&mut self, token: Token<'_>, _: Range<usize>) {
+        match token {
+            Token::OpenStartTag { name } => {
                 self.tag.clear();
                 self.tag.push_str(&String::from_utf8_lossy(name));
                 self.is_id = false;
                 self.id = None;
             }
-            CallbackEvent::AttributeName { name } => self.is_id = name == b"id" && self.id.is_none(),
-            CallbackEvent::AttributeValue { value } if self.is_id => {
+            Token::AttributeName { name } => self.is_id = name == b"id" && self.id.is_none(),
+            Token::AttributeValue { value } if self.is_id => {
                 self.id = Some(String::from_utf8_lossy(value).into_owned());
             }
-            CallbackEvent::CloseStartTag { self_closing } => {
+            Token::CloseStartTag { self_closing } => {
                 let tag = std::mem::take(&mut self.tag);
                 self.start(&tag, self_closing);
                 self.tag = tag;
             }
-            CallbackEvent::EndTag { name } => self.end(&String::from_utf8_lossy(name)),
-            CallbackEvent::String { value } => self.string(&String::from_utf8_lossy(value)),
+            Token::EndTag { name } => self.end(&String::from_utf8_lossy(name)),
+            Token::String { value } => self.string(&String::from_utf8_lossy(value)),
             _ => {}
         }
-        None
     }
 }
 

@@ -360,7 +360,7 @@ impl SiteFolder<'_> {
                 let pages: Vec<String> = pages.iter().take(MOST_PAGES).filter_map(|page| read(page)).collect();
                 let own: BTreeSet<String> = pages
                     .iter()
-                    .flat_map(|page| document::own_addresses(page))
+                    .flat_map(|page| document::read(page).own_addresses)
                     .filter_map(|address| site_of(&address))
                     .collect();
                 let mut own = own.into_iter();

@@ -86,16 +86,7 @@ const HOMES: [(&str, &[&str]); 29] = [
     ("flate2", &["site/decode.rs", "site/encode.rs"]),
     ("getrandom", &["store/run_id.rs"]),
     ("hickory_resolver", &["live/doctor/resolve.rs"]),
-    (
-        "html5gum",
-        &[
-            "next/html.rs",
-            "next/document.rs",
-            "next/inline_scripts.rs",
-            "next/policy.rs",
-            "next/prose.rs",
-        ],
-    ),
+    ("html5gum", &["next/tokens.rs"]),
     ("http_body_util", &["preview/body.rs", "live/http/client.rs"]),
     ("httpdate", &["preview/answer.rs", "live/doctor/mod.rs"]),
     ("hyper", &["preview/", "live/http/client.rs"]),

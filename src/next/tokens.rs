@@ -1,0 +1,34 @@
+//! Runs the HTML tokenizer over a page. Pure. Must not interpret a token.
+//!
+//! The tokenizer is generic over what takes its tokens and is compiled again for each of them: a fifth of a megabyte.
+//! So there is one, which calls a trait object.
+
+use std::convert::Infallible;
+use std::ops::Range;
+
+pub(super) use html5gum::emitters::callback::CallbackEvent as Token;
+use html5gum::emitters::callback::{Callback, CallbackEmitter};
+use html5gum::{Span, Tokenizer};
+
+/// Takes the tokens of a page.
+pub(super) trait Tokens {
+    /// Takes the next token and its byte range. The name of a tag and its attributes are tokens of their own.
+    fn token(&mut self, token: Token<'_>, range: Range<usize>);
+}
+
+/// Reads a page to its end. The text of scripts, styles and titles is one token each, as in a browser.
+pub(super) fn read(text: &str, tokens: &mut dyn Tokens) {
+    let mut emitter = CallbackEmitter::<_, Infallible, usize>::new(Each(tokens));
+    emitter.naively_switch_states(true);
+    // The callback does all the work. The emitter yields no tokens, but the iterator has to run to the end.
+    Tokenizer::new_with_emitter(text, emitter).for_each(drop);
+}
+
+struct Each<'t>(&'t mut dyn Tokens);
+
+impl Callback<Infallible, usize> for Each<'_> {
+    fn handle_event(&mut self, event: Token<'_>, span: Span<usize>) -> Option<Infallible> {
+        self.0.token(event, span.start..span.end);
+        None
+    }
+}
