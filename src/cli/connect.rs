@@ -47,6 +47,7 @@ pub fn address(workplace: &Workplace, sftp: &SftpTarget) -> Result<SftpAddress, 
         host_key: sftp.host_key.as_ref().map(ToString::to_string),
         docroot: sftp.docroot.clone(),
         uncompressed: !sftp.compression.is_on(last_round_trip(workplace)),
+        sharing: None,
         ssh: None,
     })
 }

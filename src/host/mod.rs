@@ -15,13 +15,14 @@ mod ssh;
 mod why;
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 
 pub use counts::Counts;
 pub use local::{Local, LocalConnector};
 pub(crate) use op::refuse_impossible_names;
 pub use op::{Answer, Attr, Handle, Kind, MAX_READ, Op, Refusal, RefusalKind, Reply, Space, Time};
 pub use sftp::{Sftp, SftpConnector};
-pub use ssh::{BadSshAddress, SftpAddress, command_line, opens_shell, real_name};
+pub use ssh::{BadSshAddress, SftpAddress, Sharing, command_line, opens_shell, real_name};
 pub use why::Why;
 
 /// The answers of a flight, one per operation, in the order of the operations.
@@ -71,6 +72,13 @@ pub trait Connect: Send + Sync {
     fn connect_asking(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Connected, HostError>> {
         drop(ops);
         Box::pin(async { Ok((self.connect().await?, None)) })
+    }
+
+    /// Opens more connections, as many as are worth their price to send so many small files, one after another. Ends
+    /// at the first that can't be opened. By default there are none.
+    fn connect_more(&self, files: usize) -> BoxStream<'_, Box<dyn Host>> {
+        let _ = files;
+        stream::empty().boxed()
     }
 
     /// The host's name in messages.

@@ -44,8 +44,19 @@ pub struct SftpAddress {
     pub docroot: String,
     /// Whether to disable SSH compression.
     pub uncompressed: bool,
+    /// Whether the connection is shared; `None` if it is not.
+    pub sharing: Option<Sharing>,
     /// The program; `None` for `ssh` on the `PATH`.
     pub ssh: Option<PathBuf>,
+}
+
+/// How a connection is shared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sharing {
+    /// Makes the connection, and lets others use it through a socket at this path.
+    Offer(PathBuf),
+    /// Uses the connection behind this socket, and never makes one.
+    Use(PathBuf),
 }
 
 /// A value that can't be passed to ssh safely.
@@ -94,7 +105,7 @@ const OPTIONS: [&str; 21] = [
     "ForwardAgent=no",
     "ForwardX11=no",
     "Tunnel=no",
-    // A shared connection would outlive this process, or would be a different one than was requested.
+    // A connection that other programs share would outlive this process, or would be a different one than was requested.
     "ControlMaster=no",
     "ControlPath=none",
     "ControlPersist=no",
@@ -115,6 +126,20 @@ pub fn command_line(address: &SftpAddress, pinned: Option<&Path>) -> Result<Vec<
         text.push(value);
         line.extend([OsString::from("-o"), text]);
     };
+    if let Some(sharing) = &address.sharing {
+        // ssh uses the first value of an option, so these override those of `OPTIONS`.
+        let (makes, socket) = match sharing {
+            Sharing::Offer(socket) => ("yes", socket),
+            Sharing::Use(socket) => ("no", socket),
+        };
+        check_path(socket)?;
+        option("ControlMaster", makes.as_ref());
+        option("ControlPath", &quoted(socket));
+        if makes == "no" {
+            // ssh would make a connection of its own if the shared one has no room for another session.
+            option("ProxyCommand", "false".as_ref());
+        }
+    }
     option("Compression", if address.uncompressed { "no" } else { "yes" }.as_ref());
     for (name, value) in OPTIONS.iter().filter_map(|o| o.split_once('=')) {
         option(name, value.as_ref());
@@ -641,6 +666,22 @@ mod tests {
             ..address()
         });
         assert!(line.starts_with("-s -o Compression=no -o "), "{line}");
+    }
+
+    #[test]
+    fn a_shared_connection_is_offered_or_used_and_never_both() {
+        let sharing = |sharing| SftpAddress {
+            sharing: Some(sharing),
+            ..address()
+        };
+        // ssh uses the first value of an option.
+        let offer = line(&sharing(Sharing::Offer("/tmp/a b/s".into())));
+        let begin = "-s -o ControlMaster=yes -o ControlPath=\"/tmp/a b/s\" -o Compression=yes ";
+        assert!(offer.starts_with(begin), "{offer}");
+        let uses = line(&sharing(Sharing::Use("/tmp/s".into())));
+        let begin = "-s -o ControlMaster=no -o ControlPath=\"/tmp/s\" -o ProxyCommand=false -o Compression=yes ";
+        assert!(uses.starts_with(begin), "{uses}");
+        assert!(command_line(&sharing(Sharing::Use("/tmp/%h".into())), None).is_err());
     }
 
     #[test]

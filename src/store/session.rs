@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tokio::time::timeout;
 
 use crate::host::{Answers, Connect, Counts, EarlyAnswers, Host, HostError, Op, Reply, refuse_impossible_names};
@@ -96,6 +97,8 @@ struct SessionState {
     fastest: Option<Duration>,
     /// Whether the host refused a copy although it reports that it can copy.
     forgoes_copies: bool,
+    /// Whether an additional connection was lost, so that no more of them are made.
+    forgoes_connections: bool,
 }
 
 impl Session {
@@ -248,6 +251,14 @@ impl Session {
         Ok((host, early))
     }
 
+    /// Opens more connections to send so many small files, as many as are worth it. They end when they are dropped.
+    pub(crate) fn connect_more(&self, files: usize) -> BoxStream<'_, Box<dyn Host>> {
+        if self.state().forgoes_connections {
+            return stream::empty().boxed();
+        }
+        self.connector.connect_more(files)
+    }
+
     fn forget_host(&self) {
         let mut state = self.state();
         (state.host, state.later) = (None, Vec::new());
@@ -341,31 +352,42 @@ impl Session {
         if early.is_none() {
             ops.extend(std::mem::take(&mut self.state().later));
         }
-        self.counts.count(&ops, waits);
-        let own = ops.iter().map(Op::weight).fold(0, u64::saturating_add);
-        let before = self.under_way.fetch_add(own, Ordering::Relaxed);
-        let _sent = UnderWay { session: self, own };
-        let patience = self.pace.for_weight(before.saturating_add(own));
         // An early flight waits for the connection as well, or was answered in part before it is awaited.
         let is_one_trip = early.is_none() && ops.iter().all(|op| op.round_trips() == 1);
+        let under_way = self.begin(&ops, waits);
         let sent = is_one_trip.then(Instant::now);
-        let answers = async {
-            match early {
-                Some(early) => early.await,
-                None => host.flight(ops).await,
-            }
+        let mut answers = match early {
+            Some(early) => under_way.answers(early).await?,
+            None => under_way.answers(host.flight(ops)).await?,
         };
-        let Ok(answers) = timeout(patience, answers).await else {
-            return Err(self.lost(format!("no answer within {patience:.0?}")));
-        };
-        let mut answers = answers?;
         if let Some(took) = sent.map(|sent| sent.elapsed()) {
             let fastest = &mut self.state().fastest;
             *fastest = Some(fastest.map_or(took, |known| known.min(took)));
         }
         answers.truncate(asked);
-        answers.iter_mut().for_each(refuse_impossible_names);
         Ok(answers)
+    }
+
+    /// Sends operations over an additional connection. If that is lost, no more are made.
+    ///
+    /// # Errors
+    /// [`HostError`] if the connection is lost.
+    pub(crate) async fn flight_over(&self, host: &Arc<dyn Host>, ops: Vec<Op>) -> Result<Answers, HostError> {
+        let answers = self.begin(&ops, true).answers(host.flight(ops)).await;
+        self.state().forgoes_connections |= answers.is_err();
+        answers
+    }
+
+    /// Counts a flight that is about to be sent.
+    fn begin(&self, ops: &[Op], waits: bool) -> UnderWay<'_> {
+        self.counts.count(ops, waits);
+        let own = ops.iter().map(Op::weight).fold(0, u64::saturating_add);
+        let before = self.under_way.fetch_add(own, Ordering::Relaxed);
+        UnderWay {
+            session: self,
+            own,
+            patience: self.pace.for_weight(before.saturating_add(own)),
+        }
     }
 }
 
@@ -373,6 +395,20 @@ impl Session {
 struct UnderWay<'a> {
     session: &'a Session,
     own: u64,
+    patience: Duration,
+}
+
+impl UnderWay<'_> {
+    /// Waits for the answers, but not for ever.
+    async fn answers(self, answers: impl Future<Output = Result<Answers, HostError>>) -> Result<Answers, HostError> {
+        let Ok(answers) = timeout(self.patience, answers).await else {
+            let patience = self.patience;
+            return Err(self.session.lost(format!("no answer within {patience:.0?}")));
+        };
+        let mut answers = answers?;
+        answers.iter_mut().for_each(refuse_impossible_names);
+        Ok(answers)
+    }
 }
 
 impl Drop for UnderWay<'_> {

@@ -10,6 +10,7 @@
 mod bounded;
 mod gathered;
 mod hello;
+mod more;
 
 use std::fmt;
 use std::future::Future;
@@ -22,7 +23,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join, maybe_done, try_join_all};
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::{BoxStream, FuturesUnordered};
 use futures_util::{StreamExt, TryStreamExt};
 use openssh_sftp_client::error::SftpErrorKind;
 use openssh_sftp_client::file::File;
@@ -95,6 +96,10 @@ impl Connect for SftpConnector {
             let (sftp, early) = Sftp::open_asking(&self.address, ops).await?;
             Ok((Box::new(sftp) as Box<dyn Host>, early))
         })
+    }
+
+    fn connect_more(&self, files: usize) -> BoxStream<'_, Box<dyn Host>> {
+        more::sessions(&self.address, files)
     }
 
     fn name(&self) -> String {

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::connections::Connection;
 use super::make::{Made, pieces_of_bytes, pieces_of_file};
 use super::{NOT_OPENED, PIECES_AT_ONCE, Resting, Sender, Work, put_in_place};
 use crate::host::{Answer, Handle, Kind, MAX_READ, Op, Time};
@@ -145,7 +146,7 @@ impl Large {
         if let Some(temp) = self.stays_in {
             return Ok((sent, Some((self.object, temp))));
         }
-        put_in_place(session, &[(self.object, self.path)]).await?;
+        put_in_place(&Connection::own(session), &[(self.object, self.path)]).await?;
         if let Some(leftover) = self.leftover.filter(|leftover| leftover.is_buried) {
             session.send_later([Op::RemoveFile(leftover.path)]);
         }

@@ -5,6 +5,7 @@
 //! name. So an export that changes during the run is noticed, and is never published in part.
 
 mod build;
+mod connections;
 mod copies;
 mod large;
 mod make;
@@ -20,6 +21,7 @@ use futures_util::{StreamExt, stream};
 
 pub use self::build::{Building, pool_name, pool_ops, refused_answer, tree_name};
 pub(crate) use self::build::{make_answer_folders, make_pool_folders};
+use self::connections::{Connection, Connections};
 use self::copies::AllCopies;
 pub use self::make::MadeAhead;
 use self::make::{Made, MadeFile, encode_in_background, make_all};
@@ -48,7 +50,7 @@ const PIECES_AT_ONCE: usize = 16;
 /// A batch of small files is closed at this much content or this many files.
 const BATCH_BYTES: usize = 128 * 1024;
 const BATCH_FILES: usize = 64;
-/// Batches that are on their way at the same time.
+/// Batches of documents that are on their way at the same time.
 const BATCHES_AT_ONCE: usize = 8;
 
 /// Counts of what was sent.
@@ -240,7 +242,9 @@ impl<'a> Sender<'a> {
                     name: String::new(),
                     bytes: text.into_bytes(),
                 });
-                sending.push_back(self.batch(batch.collect()).send(self.work, Resting::Workshop));
+                let connection = Connection::own(self.work.session);
+                let batch = self.batch(batch.collect());
+                sending.push_back(batch.send(self.work, connection, Resting::Workshop));
             }
             let Some(sent) = sending.next().await else {
                 return Ok(temps);
@@ -257,6 +261,8 @@ impl<'a> Sender<'a> {
         let work = self.work;
         let _running = Running::begin(work.observer, Stage::Sync);
         let (large, small): (Vec<Wanted>, Vec<Wanted>) = wanted.into_iter().partition(|wanted| wanted.size > PIECEWISE);
+        let files = small.iter().map(|wanted| wanted.contents().count()).sum();
+        let mut connections = Connections::new(work.session, files);
         let mut outcomes = encode_in_background(work.source, small);
         let mut sending = stream::FuturesUnordered::new();
         let mut window = Window::new();
@@ -267,13 +273,14 @@ impl<'a> Sender<'a> {
         let mut ended = false;
         // Sending continues while the next file is being encoded.
         while !ended || !made.is_empty() || !sending.is_empty() {
-            while sending.len() < BATCHES_AT_ONCE
-                && let Some(batch) = next_batch(&mut made, ended, |bytes| window.fits(bytes))
+            while let Some(free) = connections.free()
+                && let Some(batch) = next_batch(&mut made, ended, |bytes| window.fits(bytes, connections.count()))
             {
+                let connection = connections.take(free);
                 self.staged_objects.count(&batch);
                 let batch = self.batch(batch);
                 window.left(batch.bytes());
-                sending.push(batch.send(work, resting));
+                sending.push(async move { (free, batch.send(work, connection, resting).await) });
             }
             tokio::select! {
                 outcome = outcomes.recv(), if !ended && !is_batch(&made) => {
@@ -284,7 +291,9 @@ impl<'a> Sender<'a> {
                         made.extend(small);
                     }
                 }
-                Some(sent) = sending.next(), if !sending.is_empty() => {
+                () = connections.grow(), if connections.may_grow() => {}
+                Some((used, sent)) = sending.next(), if !sending.is_empty() => {
+                    connections.give_back(used);
                     let sent = sent?;
                     window.named(sent.bytes, sent.latency, began.elapsed());
                     self.staged_objects.temps.extend(sent.temps);
@@ -301,7 +310,8 @@ impl<'a> Sender<'a> {
             let (large, small) = large::split(self.staged_objects.take(work.observer, made));
             self.send_large(large, resting).await?;
             self.staged_objects.count(&small);
-            let sent = self.batch(small).send(work, resting).await?;
+            let connection = Connection::own(work.session);
+            let sent = self.batch(small).send(work, connection, resting).await?;
             self.staged_objects.temps.extend(sent.temps);
         }
         Ok(())
@@ -461,12 +471,17 @@ impl Batch {
 
     /// Sends all flights of the batch. The first opens the files, the second writes them and waits for the disk, and if
     /// they go to `objects/`, a third gives them their names there.
-    async fn send(self, work: Work<'_>, resting: Resting) -> Result<SentBatch, AttemptError> {
-        let session = work.session;
+    async fn send(
+        self,
+        work: Work<'_>,
+        connection: Connection<'_>,
+        resting: Resting,
+    ) -> Result<SentBatch, AttemptError> {
+        let session = connection.session();
         let (items, bytes) = (self.files.len() as u64, self.bytes());
         let create = self.files.iter().map(|file| Op::Create(file.path.clone())).collect();
         let began = Instant::now();
-        let opened = session.flight(create).await?;
+        let opened = connection.flight(create).await?;
         let latency = began.elapsed();
         all_done(session, &opened).await?;
         let mut ops = Vec::new();
@@ -481,8 +496,8 @@ impl Batch {
                 Resting::Workshop => temps.push((file.made.name, file.temp)),
             }
         }
-        all_done(session, &session.flight(ops).await?).await?;
-        put_in_place(session, &named).await?;
+        all_done(session, &connection.flight(ops).await?).await?;
+        put_in_place(&connection, &named).await?;
         work.observer.notice(Event::Progressed {
             stage: Stage::Sync,
             items,
@@ -493,13 +508,13 @@ impl Batch {
 }
 
 /// Gives finished files their names in `objects/`. A name that exists already is fine: it has the same content.
-async fn put_in_place(session: &Session, named: &[(String, String)]) -> Result<(), AttemptError> {
+async fn put_in_place(connection: &Connection<'_>, named: &[(String, String)]) -> Result<(), AttemptError> {
     let links = named.iter().map(|(name, path)| Op::link(path, name));
     let removals = named.iter().map(|(_, path)| Op::RemoveFile(path.clone()));
-    let answers = session.flight(links.chain(removals).collect()).await?;
+    let answers = connection.flight(links.chain(removals).collect()).await?;
     let mut refused = answers.iter().take(named.len()).filter_map(Read::refusal);
     match refused.find(|refusal| refusal.kind != RefusalKind::Failed) {
-        Some(refusal) => Err(explain(session, refusal).await.into()),
+        Some(refusal) => Err(explain(connection.session(), refusal).await.into()),
         None => Ok(()),
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-/// This much may always be on its way, in bytes.
+/// This much may always be on its way over each connection, in bytes.
 const LEAST: u64 = 512 * 1024;
 /// The most that may be on its way, in bytes. It limits memory use, and a line of any length is full by then.
 const MOST: u64 = 8 * 1024 * 1024;
@@ -37,9 +37,10 @@ impl Window {
         }
     }
 
-    /// Whether this many more bytes may be sent. If nothing is on its way, any number may.
-    pub(super) const fn fits(&self, bytes: u64) -> bool {
-        self.in_air == 0 || self.in_air + bytes <= self.limit
+    /// Whether this many more bytes may be sent over so many connections. If nothing is on its way, any number may.
+    pub(super) fn fits(&self, bytes: u64, connections: usize) -> bool {
+        let limit = self.limit.max(LEAST * connections as u64);
+        self.in_air == 0 || self.in_air + bytes <= limit
     }
 
     pub(super) const fn left(&mut self, bytes: u64) {
@@ -102,8 +103,9 @@ mod tests {
     #[test]
     fn something_may_always_be_on_its_way() {
         let mut window = Window::new();
-        assert!(window.fits(MOST));
+        assert!(window.fits(MOST, 1));
         window.left(LEAST / 2);
-        assert!(window.fits(LEAST / 2) && !window.fits(LEAST));
+        assert!(window.fits(LEAST / 2, 1) && !window.fits(LEAST, 1));
+        assert!(window.fits(LEAST, 2) && !window.fits(2 * LEAST, 2));
     }
 }

@@ -8,6 +8,7 @@ pub mod ci;
 pub mod cli;
 pub mod cli_sftp;
 pub mod clock;
+pub mod connections;
 pub mod contract;
 pub mod copied;
 pub mod crashes_served;

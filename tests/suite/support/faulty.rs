@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::{BoxStream, StreamExt as _};
 use syntax_publish::host::{Answers, Connect, Host, HostError, Op, RefusalKind};
 
 use super::intercept::refusal;
@@ -161,6 +162,14 @@ impl Faulty {
         }
     }
 
+    fn host(&self, inner: Box<dyn Host>) -> Box<dyn Host> {
+        Box::new(FaultyHost {
+            inner: Arc::from(inner),
+            faulty: self.clone(),
+            broken: AtomicBool::new(false),
+        })
+    }
+
     fn lost(&self) -> HostError {
         HostError::Lost {
             host: self.inner.name(),
@@ -175,13 +184,12 @@ impl Connect for Faulty {
             if self.state().dead {
                 return Err(self.lost());
             }
-            let host = FaultyHost {
-                inner: Arc::from(self.inner.connect().await?),
-                faulty: self.clone(),
-                broken: AtomicBool::new(false),
-            };
-            Ok(Box::new(host) as Box<dyn Host>)
+            Ok(self.host(self.inner.connect().await?))
         })
+    }
+
+    fn connect_more(&self, files: usize) -> BoxStream<'_, Box<dyn Host>> {
+        self.inner.connect_more(files).map(|host| self.host(host)).boxed()
     }
 
     fn name(&self) -> String {
