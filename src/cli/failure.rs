@@ -199,8 +199,8 @@ impl Failure {
             Self::Delivery(DeliverError::RolledBack { .. }) => (6, "taken-back"),
             Self::Delivery(DeliverError::CannotGoBack { .. }) => (7, "cannot-go-back"),
             Self::Build(BuildError::Foreign { .. }) => (1, "foreign-files"),
-            Self::Build(BuildError::NotAFolder { .. }) => (1, "not-a-folder"),
-            Self::Build(BuildError::NoName { .. }) => (1, "no-name"),
+            Self::Build(BuildError::NotAFolder(_)) => (1, "not-a-folder"),
+            Self::Build(BuildError::NoName(_)) => (1, "no-name"),
             Self::Build(BuildError::Io { .. }) | Self::Io { .. } => (1, "io"),
             Self::Build(BuildError::Source(_)) => (1, "export-changed"),
             Self::Signal { number } => (u8::try_from(128 + number).unwrap_or(1), "signal"),
@@ -217,7 +217,7 @@ impl Failure {
             Self::Vhost(_) => (2, "vhost"),
             Self::Port(PortError::Taken { .. }) => (1, "port-taken"),
             Self::Port(PortError::Refused { .. }) => (1, "listen"),
-            Self::Watch(WatchError::Limit { .. }) => (1, "watch-limit"),
+            Self::Watch(WatchError::Limit(_)) => (1, "watch-limit"),
             Self::Watch(WatchError::Failed { .. }) => (1, "watch"),
             Self::Output { .. } => (1, "output"),
         }
@@ -243,13 +243,11 @@ impl Failure {
 
 fn site_codes(error: &SiteError) -> (u8, &'static str) {
     match error {
-        SiteError::Source(SourceError::Worker { .. }) => (1, "panic"),
-        SiteError::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. }) | SiteError::Source(_) => {
-            (1, "export-changed")
-        }
+        SiteError::Source(SourceError::Worker(_)) => (1, "panic"),
+        SiteError::Scan(ScanError::Changed(_) | ScanError::Vanished(_)) | SiteError::Source(_) => (1, "export-changed"),
         SiteError::Scan(_) => (3, "export"),
-        SiteError::Check { .. } => (3, "check"),
-        SiteError::Patterns { .. } => (1, "io"),
+        SiteError::Check(_) => (3, "check"),
+        SiteError::Patterns(_) => (1, "io"),
     }
 }
 
@@ -318,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_the_same_wherever_it_was_noticed() {
-        let panicked = || SourceError::Worker { detail: "x".to_owned() };
+        let panicked = || SourceError::Worker("x".to_owned());
         let everywhere = [
             Failure::from(SiteError::from(panicked())),
             Failure::from(store::Error::from(panicked())),

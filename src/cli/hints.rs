@@ -60,7 +60,7 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
         }
         Failure::Port(PortError::Taken { free: None, .. }) => "end that process, or use --port with another",
         Failure::Port(PortError::Refused { .. }) => "leave --host out, or give it an address of this machine",
-        Failure::Watch(WatchError::Limit { what }) => {
+        Failure::Watch(WatchError::Limit(what)) => {
             let enough = if what.ends_with("instances") { 1024 } else { 524_288 };
             &format!("raise it, `sudo sysctl {what}={enough}`, or look for changes with --poll")
         }
@@ -88,9 +88,9 @@ fn with_commands(hint: &str, global: &Global) -> String {
 fn of_site(error: &SiteError) -> &'static str {
     match error {
         SiteError::Scan(error) => error.hint(),
-        SiteError::Check { problems } => of_checks(problems),
+        SiteError::Check(problems) => of_checks(problems),
         SiteError::Source(error) => of_source(error),
-        SiteError::Patterns { .. } => WHERE_TO_LOOK,
+        SiteError::Patterns(_) => WHERE_TO_LOOK,
     }
 }
 
@@ -207,11 +207,11 @@ fn of_signing(error: &SignError) -> &'static str {
 fn of_source(error: &SourceError) -> &'static str {
     match error {
         SourceError::Unreadable { .. } => "let the build end before publishing, and see whether you may read the file",
-        SourceError::Changed { .. } => "let the build end before publishing, and try again",
+        SourceError::Changed(_) => "let the build end before publishing, and try again",
         SourceError::Encoder { .. } => {
             "leave that encoding out (`brotli = false` or `gzip = false` in [encode]), and report it"
         }
-        SourceError::Worker { .. } => "this is a bug in syntax-publish: report it, with this message",
+        SourceError::Worker(_) => "this is a bug in syntax-publish: report it, with this message",
     }
 }
 
@@ -299,7 +299,7 @@ fn of_build(error: &BuildError) -> &'static str {
         BuildError::Foreign { .. } => {
             "give --out a folder that is missing or empty, or move that file away; nothing was deleted"
         }
-        BuildError::NotAFolder { .. } | BuildError::NoName { .. } => "give --out a folder that is missing or empty",
+        BuildError::NotAFolder(_) | BuildError::NoName(_) => "give --out a folder that is missing or empty",
         BuildError::Io { .. } => "see whether you may write there, and that there is room",
         BuildError::Source(error) => of_source(error),
     }
@@ -307,16 +307,16 @@ fn of_build(error: &BuildError) -> &'static str {
 
 fn of_vhost(error: &VhostError) -> &'static str {
     match error {
-        VhostError::ServerName { .. } => "give the site a `url` in the site manifest, or a name that is a host's",
-        VhostError::Docroot { .. } => "set `nginx-root` of the target to the docroot as nginx sees it",
-        VhostError::Include { .. } => "set `include` in [nginx] to a path on the host",
-        VhostError::BasicAuth { .. } => "set `basic-auth` of the target to the path of the file on the host",
+        VhostError::ServerName(_) => "give the site a `url` in the site manifest, or a name that is a host's",
+        VhostError::Docroot(_) => "set `nginx-root` of the target to the docroot as nginx sees it",
+        VhostError::Include(_) => "set `include` in [nginx] to a path on the host",
+        VhostError::BasicAuth(_) => "set `basic-auth` of the target to the path of the file on the host",
         VhostError::Headers { .. } => "see `[[headers]]` in the reference: all rules that match an address apply",
-        VhostError::BasePath { .. } => "set `base-path` in [next] to what `basePath` is in next.config",
-        VhostError::Folder { .. } => "set `prefix` in [fingerprint] to the name of one folder, such as \"_assets\"",
-        VhostError::DeploymentId { .. } => "build with a `deploymentId` of letters, digits, `-` and `_`",
-        VhostError::Listen { .. } => "write --listen 127.0.0.1:8080, or leave it out",
-        VhostError::Version { .. } => "write --nginx-version 1.28",
+        VhostError::BasePath(_) => "set `base-path` in [next] to what `basePath` is in next.config",
+        VhostError::Folder(_) => "set `prefix` in [fingerprint] to the name of one folder, such as \"_assets\"",
+        VhostError::DeploymentId(_) => "build with a `deploymentId` of letters, digits, `-` and `_`",
+        VhostError::Listen(_) => "write --listen 127.0.0.1:8080, or leave it out",
+        VhostError::Version(_) => "write --nginx-version 1.28",
     }
 }
 

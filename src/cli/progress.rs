@@ -295,9 +295,9 @@ impl Observer for Progress {
                 }
             }
             Event::Progressed { stage, items, bytes } => self.went_on(stage, items, bytes),
-            Event::StageEnded { stage } => self.ended(stage),
-            Event::Swapped { release } if self.verbose => self.say("stage", &format!("{release} is live")),
-            Event::Swapped { .. } => {}
+            Event::StageEnded(stage) => self.ended(stage),
+            Event::Swapped(release) if self.verbose => self.say("stage", &format!("{release} is live")),
+            Event::Swapped(_) => {}
             Event::Noted(note) => self.say("note", &printable(&sentence(&note))),
         }
     }
@@ -335,7 +335,7 @@ pub fn name(stage: Stage) -> &'static str {
 fn sentence(note: &Note) -> String {
     match note {
         Note::SymlinkFollowed { path, target } => format!("the symlink {path} was followed, to {}", target.display()),
-        Note::DotFilesLeftOut { count: files } => {
+        Note::DotFilesLeftOut(files) => {
             let files = count(*files, "file");
             format!("{files} left out: names that begin with a dot are not published")
         }
@@ -349,16 +349,16 @@ fn sentence(note: &Note) -> String {
             format!("the build id stays in every file, so each build changes every page: {path}: {reason}")
         }
         Note::LockAwaited => "another run holds the lock; waiting".to_owned(),
-        Note::Replanned { reason } => format!("the store changed in the meantime; planning again: {reason}"),
+        Note::Replanned(reason) => format!("the store changed in the meantime; planning again: {reason}"),
         Note::Reconnected => "the connection was lost and is up again".to_owned(),
         Note::ConnectingAgain { reason, times } => format!("{reason}; trying again, up to {times} times"),
-        Note::OriginNotAsked { reason } => format!(
+        Note::OriginNotAsked(reason) => format!(
             "the origin is not checked, because it can't be reached from here: {reason}; set `origin` in [verify] to its URL, or to false"
         ),
         Note::NotPurged { reason, hint } => {
             format!("the release is live, and the CDN may serve the old one for a while: {reason}; {hint}")
         }
-        Note::OutcomeNotKept { reason } => {
+        Note::OutcomeNotKept(reason) => {
             format!("the result of the live check could not be stored for `status`: {reason}")
         }
     }

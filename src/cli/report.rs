@@ -257,7 +257,7 @@ pub fn body(failure: &Failure, told: Option<&FailureContext>) -> json::FailedBod
 /// Returns the findings of the checks, if they are the failure.
 pub fn found(failure: &Failure) -> &[Problem] {
     match failure {
-        Failure::Site(SiteError::Check { problems }) => problems,
+        Failure::Site(SiteError::Check(problems)) => problems,
         _ => &[],
     }
 }

@@ -74,7 +74,7 @@ impl Timings {
                 let now = self.read();
                 self.state().running.insert(*stage, now);
             }
-            Event::StageEnded { stage } => {
+            Event::StageEnded(stage) => {
                 let now = self.read();
                 let mut state = self.state();
                 if let Some(then) = state.running.remove(stage) {
@@ -165,9 +165,9 @@ mod tests {
         };
         timings.notice(&began(Stage::Connect));
         timings.notice(&began(Stage::Scan));
-        timings.notice(&Event::StageEnded { stage: Stage::Scan });
-        timings.notice(&Event::StageEnded { stage: Stage::Plan });
-        timings.notice(&Event::StageEnded { stage: Stage::Connect });
+        timings.notice(&Event::StageEnded(Stage::Scan));
+        timings.notice(&Event::StageEnded(Stage::Plan));
+        timings.notice(&Event::StageEnded(Stage::Connect));
         let stages = timings.stages();
         let names: Vec<&str> = stages.iter().map(|timing| timing.stage).collect();
         assert_eq!(names, ["connect", "scan"]);

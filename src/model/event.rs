@@ -93,15 +93,9 @@ pub enum Event {
         bytes: u64,
     },
     /// A stage ended, successfully or not. A failure is reported by the stage's error.
-    StageEnded {
-        /// The stage.
-        stage: Stage,
-    },
+    StageEnded(Stage),
     /// A release went live.
-    Swapped {
-        /// The release.
-        release: ReleaseId,
-    },
+    Swapped(ReleaseId),
     /// A remark that users should see and that does not stop anything.
     Noted(Note),
 }
@@ -116,11 +110,8 @@ pub enum Note {
         /// Its target, relative to the export.
         target: PathBuf,
     },
-    /// Files were left out because their name, or the name of a folder above them, starts with a dot.
-    DotFilesLeftOut {
-        /// How many.
-        count: u64,
-    },
+    /// So many files were left out because their name, or the name of a folder above them, starts with a dot.
+    DotFilesLeftOut(u64),
     /// The cache of file facts could not be written, so the next run reads every file again.
     CacheNotWritten {
         /// The file that could not be written.
@@ -137,11 +128,8 @@ pub enum Note {
     },
     /// Another run holds the lock. This run watches the lock.
     LockAwaited,
-    /// The store changed while the publish was being prepared, so the publish is planned again.
-    Replanned {
-        /// What changed.
-        reason: String,
-    },
+    /// The store changed in this way while the publish was being prepared, so the publish is planned again.
+    Replanned(String),
     /// The connection was lost and has been restored.
     Reconnected,
     /// The server dropped the connection before authentication, or nothing accepted it. The connection is retried.
@@ -151,11 +139,8 @@ pub enum Note {
         /// The maximum number of retries.
         times: u32,
     },
-    /// The origin can't be reached from here, so only the public address is probed.
-    OriginNotAsked {
-        /// Why.
-        reason: String,
-    },
+    /// The origin can't be reached from here, for this reason, so only the public address is probed.
+    OriginNotAsked(String),
     /// A CDN could not be purged. The next publish purges it.
     NotPurged {
         /// Why.
@@ -163,11 +148,8 @@ pub enum Note {
         /// What the user can do.
         hint: &'static str,
     },
-    /// The findings of the live check could not be stored on the host.
-    OutcomeNotKept {
-        /// Why.
-        reason: String,
-    },
+    /// The findings of the live check could not be stored on the host, for this reason.
+    OutcomeNotKept(String),
 }
 
 /// Receives events. Called from several threads concurrently and in the middle of the work, so it must not block for
@@ -204,7 +186,7 @@ impl<'a> Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.observer.notice(Event::StageEnded { stage: self.stage });
+        self.observer.notice(Event::StageEnded(self.stage));
     }
 }
 

@@ -35,12 +35,9 @@ pub enum BadTree {
     /// A format version that this tool doesn't support.
     #[error("the manifest is of another format ({0:?}); this tool reads {HEADER:?}")]
     Version(String),
-    /// A line that does not parse.
-    #[error("line {line} of the manifest is damaged")]
-    Line {
-        /// 1-based.
-        line: usize,
-    },
+    /// The line with this number, from 1, does not parse.
+    #[error("line {0} of the manifest is damaged")]
+    Line(usize),
     /// All lines parse, but the text as a whole is not canonical (order, repeated names).
     #[error("the manifest is not in canonical form")]
     NotCanonical,
@@ -103,7 +100,7 @@ impl Tree {
             if line.is_empty() {
                 continue; // only the last line may be empty; the comparison below checks that
             }
-            let (name, entry) = parse_line(line).ok_or(BadTree::Line { line: number + 2 })?;
+            let (name, entry) = parse_line(line).ok_or(BadTree::Line(number + 2))?;
             entries.push((name.into(), entry));
         }
         let entries = entries.into_iter().collect();

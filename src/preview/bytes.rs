@@ -116,7 +116,7 @@ impl Preview {
         &self,
         work: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
     ) -> Result<T, SourceError> {
-        let ended = |detail: String| SourceError::Worker { detail };
+        let ended = |detail: String| SourceError::Worker(detail);
         let permit = Arc::clone(&self.work).acquire_owned().await;
         let permit = permit.map_err(|error| ended(error.to_string()))?;
         let work = tokio::task::spawn_blocking(move || {

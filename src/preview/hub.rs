@@ -61,10 +61,7 @@ pub enum News {
         trouble: Option<Trouble>,
     },
     /// The time it took to prepare the site that is now served.
-    Prepared {
-        /// How long.
-        took: Duration,
-    },
+    Prepared(Duration),
     /// The export matches the served site, whatever was wrong with the export before.
     AsShown,
     /// The export could not be prepared; the previous site is still served.
@@ -174,7 +171,7 @@ impl Hub {
             News::AsShown => self.change(|state| {
                 state.trouble.take_if(|wrong| wrong.what == SITE);
             }),
-            News::Prepared { took } => self.timed(SITE, took, true),
+            News::Prepared(took) => self.timed(SITE, took, true),
             News::Failed(trouble) => self.change(|state| {
                 let (what, output) = (SITE, Vec::new());
                 state.trouble = Some(TroubleReport { what, trouble, output });

@@ -21,28 +21,16 @@ pub(crate) const BUFFER: usize = 64 << 10;
 pub enum DecodeError {
     /// The bytes could not be read; they may be intact.
     #[error("it can't be read")]
-    Read {
-        /// The reader's error.
-        source: io::Error,
-    },
+    Read(#[source] io::Error),
     /// The stream is damaged, cut off, or of another format.
-    #[error("it is not a complete {coding} stream")]
-    Damaged {
-        /// The expected coding.
-        coding: Coding,
-    },
-    /// More bytes came out than allowed; the rest was not decoded.
-    #[error("it decodes to more than {limit} bytes")]
-    TooLong {
-        /// The limit.
-        limit: u64,
-    },
+    #[error("it is not a complete {0} stream")]
+    Damaged(Coding),
+    /// More bytes came out than this limit; the rest was not decoded.
+    #[error("it decodes to more than {0} bytes")]
+    TooLong(u64),
     /// There is data after the end of the stream.
-    #[error("bytes follow the end of the {coding} stream, which browsers drop")]
-    Trailing {
-        /// The coding.
-        coding: Coding,
-    },
+    #[error("bytes follow the end of the {0} stream, which browsers drop")]
+    Trailing(Coding),
 }
 
 /// Decodes a stream piece by piece. Returns the digest and length of the output, and does not keep the output.
@@ -74,7 +62,7 @@ fn decode_into(coding: Coding, reader: impl Read, limit: u64, take: &mut dyn FnM
     };
     match source.failed {
         // The decoder returns a reader's error as its own. Only here can the two be distinguished.
-        Some(error) => Err(DecodeError::Read { source: error }),
+        Some(error) => Err(DecodeError::Read(error)),
         None => outcome,
     }
 }
@@ -85,8 +73,8 @@ fn decode_gzip(source: &mut impl Read, limit: u64, take: &mut dyn FnMut(&[u8])) 
     drain(coding, &mut decoder, limit, take)?;
     match decoder.into_inner().fill_buf() {
         Ok([]) => Ok(()),
-        Ok(_) => Err(DecodeError::Trailing { coding }),
-        Err(_) => Err(DecodeError::Damaged { coding }),
+        Ok(_) => Err(DecodeError::Trailing(coding)),
+        Err(_) => Err(DecodeError::Damaged(coding)),
     }
 }
 
@@ -94,9 +82,9 @@ fn decode_brotli(source: &mut impl Read, limit: u64, take: &mut dyn FnMut(&[u8])
     let coding = Coding::Brotli;
     let mut reader = BufReader::with_capacity(BUFFER, source);
     match reader.fill_buf() {
-        Ok([first, ..]) if first & 0x7f == LARGE_WINDOW_MARK => return Err(DecodeError::Damaged { coding }),
+        Ok([first, ..]) if first & 0x7f == LARGE_WINDOW_MARK => return Err(DecodeError::Damaged(coding)),
         Ok(_) => {}
-        Err(_) => return Err(DecodeError::Damaged { coding }),
+        Err(_) => return Err(DecodeError::Damaged(coding)),
     }
     let mut decoder = brotli::Decompressor::new(reader, BUFFER);
     drain(coding, &mut decoder, limit, take)?;
@@ -106,8 +94,8 @@ fn decode_brotli(source: &mut impl Read, limit: u64, take: &mut dyn FnMut(&[u8])
     let left = decoder.read(&mut byte).is_err();
     match decoder.into_inner().fill_buf() {
         Ok([]) if !left => Ok(()),
-        Ok(_) => Err(DecodeError::Trailing { coding }),
-        Err(_) => Err(DecodeError::Damaged { coding }),
+        Ok(_) => Err(DecodeError::Trailing(coding)),
+        Err(_) => Err(DecodeError::Damaged(coding)),
     }
 }
 
@@ -121,12 +109,12 @@ fn drain(coding: Coding, decoder: &mut impl Read, limit: u64, take: &mut dyn FnM
             Ok(count) => {
                 length += count as u64;
                 if length > limit {
-                    return Err(DecodeError::TooLong { limit });
+                    return Err(DecodeError::TooLong(limit));
                 }
                 take(&buffer[..count]);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Err(DecodeError::Damaged { coding }),
+            Err(_) => return Err(DecodeError::Damaged(coding)),
         }
     }
 }

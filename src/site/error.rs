@@ -12,28 +12,20 @@ pub enum SiteError {
     #[error(transparent)]
     Scan(#[from] ScanError),
     /// A check found something that must not go live.
-    #[error("the checks found {} in the export", errors(problems))]
-    Check {
-        /// The problems found.
-        problems: Vec<Problem>,
-    },
+    #[error("the checks found {} in the export", errors(.0))]
+    Check(Vec<Problem>),
     /// A file of the export changed or can't be encoded.
     #[error(transparent)]
     Source(#[from] SourceError),
     /// A pattern of the site manifest can't be used. Patterns of a parsed site manifest can.
-    #[error("can't use the patterns of the site manifest: {source}")]
-    Patterns {
-        /// The error.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    #[error("can't use the patterns of the site manifest: {0}")]
+    Patterns(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl SiteError {
     /// The error for a pattern of the site manifest that does not compile.
     pub fn patterns(error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Patterns {
-            source: Box::new(error),
-        }
+        Self::Patterns(Box::new(error))
     }
 }
 

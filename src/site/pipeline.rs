@@ -151,9 +151,7 @@ impl<'a> LocalSite<'a> {
         let prepared = self.prepare_to_judge()?;
         let mut severities = prepared.problems.iter().map(|problem| problem.severity);
         if severities.any(|severity| severity == Severity::Error) {
-            return Err(SiteError::Check {
-                problems: prepared.problems,
-            });
+            return Err(SiteError::Check(prepared.problems));
         }
         Ok(prepared)
     }
@@ -686,7 +684,7 @@ mod tests {
             ("a/b.txt", "x"),
         ]);
         let prepared = |text: &str| LocalSite::new(&config(text), folder.path(), None, &Silent).prepare();
-        assert!(matches!(prepared(""), Err(SiteError::Check { .. })));
+        assert!(matches!(prepared(""), Err(SiteError::Check(_))));
         assert!(prepared("[check]\nallow = [\"a/**\"]").is_ok());
         assert!(prepared("[check]\ncase = \"warn\"").is_ok_and(|site| !site.problems.is_empty()));
         assert!(prepared("[check]\ncase = \"off\"").is_ok_and(|site| site.problems.is_empty()));

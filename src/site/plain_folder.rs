@@ -65,17 +65,11 @@ pub enum BuildError {
         name: String,
     },
     /// The path is taken by something that is not a folder.
-    #[error("{} is not a folder", .folder.display())]
-    NotAFolder {
-        /// The path.
-        folder: PathBuf,
-    },
+    #[error("{} is not a folder", .0.display())]
+    NotAFolder(PathBuf),
     /// The path has no name, so a temporary folder can't be named after it.
-    #[error("{} can't be replaced by a build", .folder.display())]
-    NoName {
-        /// The path.
-        folder: PathBuf,
-    },
+    #[error("{} can't be replaced by a build", .0.display())]
+    NoName(PathBuf),
     /// A file or folder on this machine can't be read or written.
     #[error("can't {what}: {source}")]
     Io {
@@ -126,7 +120,7 @@ fn check_out(out: &Path) -> Result<bool, BuildError> {
     match fs::metadata(out) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(failed("look at", out)(error)),
-        Ok(metadata) if !metadata.is_dir() => return Err(BuildError::NotAFolder { folder: folder() }),
+        Ok(metadata) if !metadata.is_dir() => return Err(BuildError::NotAFolder(folder())),
         Ok(_) => {}
     }
     let mut names = fs::read_dir(out).map_err(failed("read", out))?;
@@ -246,9 +240,7 @@ fn beside(out: &Path, what: &str) -> Result<PathBuf, BuildError> {
 /// Returns the resolved path of the folder, and the prefix of the temporary names that builds use next to it.
 fn hidden(out: &Path) -> Result<(PathBuf, OsString), BuildError> {
     let resolved = fs::canonicalize(out).unwrap_or_else(|_| out.to_owned());
-    let name = resolved
-        .file_name()
-        .ok_or_else(|| BuildError::NoName { folder: out.to_owned() })?;
+    let name = resolved.file_name().ok_or_else(|| BuildError::NoName(out.to_owned()))?;
     let mut hidden = OsString::from(".");
     hidden.push(name);
     hidden.push(".");
@@ -358,7 +350,7 @@ fn encoded(
             if Recipe::given(Digest::of(&given)) == recipe {
                 Ok(Some(given))
             } else {
-                Err(SourceError::Changed { path: path.clone() })
+                Err(SourceError::Changed(path.clone()))
             }
         }
         Recipe::Made { level, .. } => encode_file(path, coding, level, bytes),
@@ -603,6 +595,6 @@ mod tests {
         assert!(matches!(built(folder.path()), Err(BuildError::Foreign { .. })));
         assert_eq!(names(folder.path()), ["precious"]);
         let file = folder.path().join("precious");
-        assert!(matches!(built(&file), Err(BuildError::NotAFolder { .. })));
+        assert!(matches!(built(&file), Err(BuildError::NotAFolder(_))));
     }
 }

@@ -23,11 +23,8 @@ pub enum SourceError {
         source: std::io::Error,
     },
     /// Its content is not what the scan saw.
-    #[error("{path:?} of the export changed while it was being published")]
-    Changed {
-        /// The file.
-        path: SitePath,
-    },
+    #[error("{0:?} of the export changed while it was being published")]
+    Changed(SitePath),
     /// An encoder failed, or made something that does not decode to the file.
     #[error("can't encode {path:?} as {coding}: {detail}")]
     Encoder {
@@ -39,11 +36,8 @@ pub enum SourceError {
         detail: String,
     },
     /// A task panicked, which is a bug of this program.
-    #[error("a task of syntax-publish panicked: {detail}")]
-    Worker {
-        /// The panic message.
-        detail: String,
-    },
+    #[error("a task of syntax-publish panicked: {0}")]
+    Worker(String),
 }
 
 impl SourceError {
@@ -104,7 +98,7 @@ pub fn unchanged(bytes: Vec<u8>, path: &SitePath, digest: Digest, size: u64) -> 
     if bytes.len() as u64 == size && Digest::of(&bytes) == digest {
         Ok(bytes)
     } else {
-        Err(SourceError::Changed { path: path.clone() })
+        Err(SourceError::Changed(path.clone()))
     }
 }
 
@@ -163,7 +157,7 @@ impl Source for Export {
         if hasher.length() == size && hasher.finish() == digest {
             Ok(())
         } else {
-            Err(SourceError::Changed { path: path.clone() })
+            Err(SourceError::Changed(path.clone()))
         }
     }
 

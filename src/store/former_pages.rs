@@ -186,9 +186,7 @@ impl FormerPages<'_> {
             });
             read.collect::<Result<Vec<_>, SourceError>>()
         });
-        let read = reading.await.map_err(|error| SourceError::Worker {
-            detail: panics::said(error),
-        });
+        let read = reading.await.map_err(|error| SourceError::Worker(panics::said(error)));
         Ok(read??.into_iter().flatten().collect())
     }
 }

@@ -169,7 +169,7 @@ impl Source for RemoteSource {
     ) -> Result<(), SourceError> {
         let bytes = self.object(path, &layout::object(digest), size)?;
         if bytes.len() as u64 != size || Digest::of(&bytes) != digest {
-            return Err(SourceError::Changed { path: path.clone() });
+            return Err(SourceError::Changed(path.clone()));
         }
         in_pieces(&bytes, take);
         Ok(())
@@ -178,7 +178,7 @@ impl Source for RemoteSource {
     fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError> {
         let file = self.site.file(path);
         let named = file.and_then(|file| Some((file, file.encodings.get(coding)?)));
-        let (file, recipe) = named.ok_or_else(|| SourceError::Changed { path: path.clone() })?;
+        let (file, recipe) = named.ok_or_else(|| SourceError::Changed(path.clone()))?;
         let name = layout::encoded_object(file.digest, coding, recipe);
         let bytes = self.object(path, &name, file.size.saturating_add(SLACK))?;
         Ok(bytes.to_vec())

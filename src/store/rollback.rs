@@ -124,9 +124,7 @@ pub async fn rollback(
         release
     };
     session.note_live(Some(release.clone()));
-    observer.notice(Event::Swapped {
-        release: release.clone(),
-    });
+    observer.notice(Event::Swapped(release.clone()));
     Ok(RolledBack {
         release,
         previous: live,

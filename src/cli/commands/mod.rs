@@ -251,7 +251,7 @@ impl Run {
         let done = tokio::task::spawn_blocking(move || work(&progress)).await;
         let done = done.map_err(|error| {
             let detail = panics::said(error);
-            Failure::from(SiteError::from(SourceError::Worker { detail }))
+            Failure::from(SiteError::from(SourceError::Worker(detail)))
         })?;
         done.map_err(Into::into)
     }
@@ -280,9 +280,7 @@ impl Run {
             let prepared = site.prepare_to_judge()?;
             let mut problems = prepared.problems.iter();
             if judge == Judge::AtOnce && problems.any(|problem| site.stops_always(problem)) {
-                return Err(SiteError::Check {
-                    problems: prepared.problems,
-                });
+                return Err(SiteError::Check(prepared.problems));
             }
             Ok(prepared)
         };
@@ -292,7 +290,7 @@ impl Run {
     /// Returns the rules for requests to the site, as the export determines them. `None` if there is no export.
     async fn rules_of_export(&self, workplace: &Workplace) -> Result<Option<Rules>, Failure> {
         match self.on_export(workplace, |site| site.served()).await {
-            Err(Failure::Site(SiteError::Scan(ScanError::Missing { .. }))) => Ok(None),
+            Err(Failure::Site(SiteError::Scan(ScanError::Missing(_)))) => Ok(None),
             rules => rules.map(Some),
         }
     }

@@ -48,7 +48,7 @@ impl TargetClient {
         Trouble {
             message: report::message(failure),
             hint: match failure {
-                Failure::Site(SiteError::Check { .. }) => {
+                Failure::Site(SiteError::Check(_)) => {
                     let check = again(&self.global, "check");
                     format!("fix the errors: `{check}` lists them, and so does the dashboard under Findings")
                 }

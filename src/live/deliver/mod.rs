@@ -336,9 +336,7 @@ impl LiveSite<'_> {
         let waiting = Waiting { patience, observer };
         let noting = Box::pin(rollback::note_delivery(self.session, release, &note, paid, waiting));
         if let Err(error) = noting.await {
-            observer.notice(Event::Noted(Note::OutcomeNotKept {
-                reason: error.to_string(),
-            }));
+            observer.notice(Event::Noted(Note::OutcomeNotKept(error.to_string())));
         }
     }
 }
@@ -442,7 +440,7 @@ impl LiveProbe<'_> {
             Err(outcome) => {
                 if let SideOutcome::Unreachable(reason) = &*outcome {
                     let reason = reason.clone();
-                    self.live.observer.notice(Event::Noted(Note::OriginNotAsked { reason }));
+                    self.live.observer.notice(Event::Noted(Note::OriginNotAsked(reason)));
                 }
                 (*outcome, None)
             }

@@ -34,12 +34,9 @@ pub enum Manner {
 /// Why a folder cannot be watched.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
-    /// The system does not allow this user more watched folders.
-    #[error("the system watches no more folders for this user ({what})")]
-    Limit {
-        /// The setting that imposes the limit.
-        what: &'static str,
-    },
+    /// The system does not allow this user more watched folders, by this setting.
+    #[error("the system watches no more folders for this user ({0})")]
+    Limit(&'static str),
     /// Any other error.
     #[error("can't watch {}: {reason}", .path.display())]
     Failed {
@@ -251,12 +248,10 @@ fn failed(path: &Path, error: &notify::Error) -> WatchError {
     /// "Too many open files": the system also reports this if the limit of inotify instances is reached.
     const EMFILE: i32 = 24;
     match &error.kind {
-        ErrorKind::MaxFilesWatch => WatchError::Limit {
-            what: "fs.inotify.max_user_watches",
-        },
-        ErrorKind::Io(error) if error.raw_os_error() == Some(EMFILE) => WatchError::Limit {
-            what: "fs.inotify.max_user_instances",
-        },
+        ErrorKind::MaxFilesWatch => WatchError::Limit("fs.inotify.max_user_watches"),
+        ErrorKind::Io(error) if error.raw_os_error() == Some(EMFILE) => {
+            WatchError::Limit("fs.inotify.max_user_instances")
+        }
         _ => WatchError::Failed {
             path: path.to_owned(),
             reason: error.to_string(),

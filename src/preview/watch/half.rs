@@ -11,11 +11,8 @@ use crate::rules::NOT_FOUND_PAGE;
 /// The reason why an export seems incomplete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Half {
-    /// A page that every export has is missing.
-    Without {
-        /// The page.
-        page: &'static str,
-    },
+    /// This page, which every export has, is missing.
+    Without(&'static str),
     /// Most of the files are gone.
     Fewer {
         /// The number of files in the previous site.
@@ -40,7 +37,7 @@ const FRONT_PAGE: &str = "index.html";
 pub fn looks_half(shown: Option<&Snapshot>, site: &Snapshot) -> Option<Half> {
     let lost = |page: &str| !has(site, page) && shown.is_none_or(|shown| has(shown, page));
     if let Some(page) = [FRONT_PAGE, NOT_FOUND_PAGE].into_iter().find(|page| lost(page)) {
-        return Some(Half::Without { page });
+        return Some(Half::Without(page));
     }
     let before = shown.map_or(0, |shown| shown.site.files);
     if site.site.files < before / 2 {

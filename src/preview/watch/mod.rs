@@ -94,11 +94,8 @@ pub const USUAL: [&str; 8] = [
 
 /// An event in watch mode.
 pub enum WatchEvent {
-    /// There is no export yet.
-    Waiting {
-        /// Its folder.
-        export: PathBuf,
-    },
+    /// There is no export in this folder yet.
+    Waiting(PathBuf),
     /// A new site is served.
     Shown {
         /// The site.
@@ -108,29 +105,17 @@ pub enum WatchEvent {
         /// How long it took to prepare.
         took: Duration,
     },
-    /// The site was prepared again and is the same as before.
-    Unchanged {
-        /// How long that took.
-        took: Duration,
-    },
+    /// The site was prepared again, in this time, and is the same as before.
+    Unchanged(Duration),
     /// The export seems incomplete. The previous site stays until the export is complete or has not changed for a
     /// while.
-    Unsettled {
-        /// The reason.
-        half: Half,
-    },
+    Unsettled(Half),
     /// The site could not be prepared. The previous site stays.
-    Failed {
-        /// The error.
-        error: SiteError,
-    },
+    Failed(SiteError),
     /// The site's own build started.
     BuildBegan,
-    /// The build printed a line.
-    BuildPrinted {
-        /// The line, unchanged.
-        line: String,
-    },
+    /// The build printed this line.
+    BuildPrinted(String),
     /// The build ended, successfully or not.
     BuildEnded {
         /// Its exit status.
@@ -139,15 +124,9 @@ pub enum WatchEvent {
         took: Duration,
     },
     /// The build could not be run.
-    BuildFailed {
-        /// The error from the system.
-        error: std::io::Error,
-    },
+    BuildFailed(std::io::Error),
     /// Changes are no longer noticed.
-    Blind {
-        /// The error.
-        error: WatchError,
-    },
+    Blind(WatchError),
 }
 
 /// Receives the events of watch mode.
@@ -322,7 +301,7 @@ impl Watching {
                     self.building_due = Some(put_off(&mut self.building_since, Instant::now()));
                 }
                 news = news_of(&mut self.build) => match news {
-                    BuildNews::Line(line) => self.listener.happened(WatchEvent::BuildPrinted { line }),
+                    BuildNews::Line(line) => self.listener.happened(WatchEvent::BuildPrinted(line)),
                     BuildNews::Ended(ended) => self.build_ended(ended),
                 },
                 () = sleep_until(wait(self.due)), if self.due.is_some() => {
@@ -371,7 +350,7 @@ impl Watching {
 
     fn followed(listener: &Arc<dyn Listener>, followed: Result<(), WatchError>) {
         if let Err(error) = followed {
-            listener.happened(WatchEvent::Blind { error });
+            listener.happened(WatchEvent::Blind(error));
         }
     }
 
@@ -384,7 +363,7 @@ impl Watching {
                 self.listener.happened(WatchEvent::BuildBegan);
                 self.build = Some(build);
             }
-            Err(error) => self.listener.happened(WatchEvent::BuildFailed { error }),
+            Err(error) => self.listener.happened(WatchEvent::BuildFailed(error)),
         }
     }
 
@@ -399,7 +378,7 @@ impl Watching {
                 self.due = (is_good || self.preview.site().is_none()).then(Instant::now);
                 (self.doubt.is_unsettled, self.doubt.is_built) = (false, is_good);
             }
-            Err(error) => self.listener.happened(WatchEvent::BuildFailed { error }),
+            Err(error) => self.listener.happened(WatchEvent::BuildFailed(error)),
         }
     }
 
@@ -443,7 +422,7 @@ impl Watching {
             Err(error) if is_missing(&error) => {
                 if !self.is_waiting {
                     let export = self.options.export.clone();
-                    self.listener.happened(WatchEvent::Waiting { export });
+                    self.listener.happened(WatchEvent::Waiting(export));
                 }
                 self.is_waiting = true;
             }
@@ -454,7 +433,7 @@ impl Watching {
             }
             Err(error) => {
                 self.is_asked = true;
-                self.listener.happened(WatchEvent::Failed { error });
+                self.listener.happened(WatchEvent::Failed(error));
             }
         }
     }
@@ -500,7 +479,7 @@ impl Watching {
         }
         self.preview.tell(preview::News::AsShown);
         if is_awaited {
-            self.listener.happened(WatchEvent::Unchanged { took });
+            self.listener.happened(WatchEvent::Unchanged(took));
         }
     }
 
@@ -525,7 +504,7 @@ impl Watching {
         }
         // Usually the rest arrives a moment later, so only the second look in a row is reported.
         if std::mem::replace(&mut self.doubt.is_unsettled, true) && !std::mem::replace(&mut self.doubt.is_told, true) {
-            self.listener.happened(WatchEvent::Unsettled { half });
+            self.listener.happened(WatchEvent::Unsettled(half));
         }
         self.due = Some(now + QUIET_UNSETTLED);
         true
@@ -551,10 +530,7 @@ impl Watching {
         });
         prepared.await.unwrap_or_else(|error| {
             let detail = panics::said(error);
-            (
-                Err(SiteError::Source(SourceError::Worker { detail })),
-                Memory::default(),
-            )
+            (Err(SiteError::Source(SourceError::Worker(detail))), Memory::default())
         })
     }
 }
@@ -576,18 +552,15 @@ async fn news_of(build: &mut Option<Build>) -> BuildNews {
 
 /// Whether the export is missing or empty.
 fn is_missing(error: &SiteError) -> bool {
-    matches!(
-        error,
-        SiteError::Scan(ScanError::Missing { .. } | ScanError::Empty { .. })
-    )
+    matches!(error, SiteError::Scan(ScanError::Missing(_) | ScanError::Empty { .. }))
 }
 
 /// Whether the export changed while it was read.
 fn is_written_to(error: &SiteError) -> bool {
     matches!(
         error,
-        SiteError::Source(SourceError::Changed { .. } | SourceError::Unreadable { .. })
-            | SiteError::Scan(ScanError::Changed { .. } | ScanError::Vanished { .. })
+        SiteError::Source(SourceError::Changed(_) | SourceError::Unreadable { .. })
+            | SiteError::Scan(ScanError::Changed(_) | ScanError::Vanished(_))
     )
 }
 

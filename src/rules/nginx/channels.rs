@@ -29,7 +29,7 @@ impl Site<'_> {
     pub(super) fn channel_servers(&self, channels: &Channels) -> Result<String, VhostError> {
         let domain = values::server_name(&channels.domain)?;
         if let Some(path) = channels.basic_auth.as_ref().filter(|path| !values::is_file(path)) {
-            return Err(VhostError::BasicAuth { path: path.clone() });
+            return Err(VhostError::BasicAuth(path.clone()));
         }
         let vhost = Vhost {
             access: Access {

@@ -131,10 +131,10 @@ pub fn render(vhost: &Vhost) -> Result<String, VhostError> {
         values::deployment_id(id)?;
     }
     if let Some(path) = vhost.include.as_ref().filter(|path| !is_includable(path)) {
-        return Err(VhostError::Include { path: path.clone() });
+        return Err(VhostError::Include(path.clone()));
     }
     if let Some(path) = vhost.access.basic_auth.as_ref().filter(|path| !values::is_file(path)) {
-        return Err(VhostError::BasicAuth { path: path.clone() });
+        return Err(VhostError::BasicAuth(path.clone()));
     }
     let mut text = site.preamble();
     text += &site.maps();

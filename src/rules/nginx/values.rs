@@ -11,71 +11,47 @@ use std::str::FromStr;
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum VhostError {
     /// The server name is not a host name.
-    #[error("`{name}` is no host name: letters, digits, `.` and `-` only")]
-    ServerName {
-        /// The name as given.
-        name: String,
-    },
+    #[error("`{0}` is no host name: letters, digits, `.` and `-` only")]
+    ServerName(String),
     /// The docroot is not an absolute path, or nginx would read part of it as configuration.
     #[error(
         "the docroot `{}` can't be written into a vhost: it must be an absolute path without `..`, \
          made of letters, digits and `/ . _ - + @ , = : ~`",
-        .path.escape_debug()
+        .0.escape_debug()
     )]
-    Docroot {
-        /// The path as given.
-        path: String,
-    },
+    Docroot(String),
     /// This is not a base path, or nginx would read part of it as something else.
     #[error(
         "the base path `{}` can't be written into a vhost: it must begin with `/`, end without one, \
          have no empty, `.` or `..` segment, and be made of ASCII letters, digits and `/ . _ - ~`",
-        .path.escape_debug()
+        .0.escape_debug()
     )]
-    BasePath {
-        /// The path as given.
-        path: String,
-    },
+    BasePath(String),
     /// A folder whose files are immutable has a name that can't be printed.
     #[error(
         "the folder `{}` can't be written into a vhost: letters, digits, `.`, `_` and `-` only",
-        .folder.escape_debug()
+        .0.escape_debug()
     )]
-    Folder {
-        /// The folder as given.
-        folder: String,
-    },
+    Folder(String),
     /// The deployment id can't be the value of a header.
     #[error(
         "the deployment id `{}` can't be written into a vhost: letters, digits and `- _ . ~ + = : / @` only",
-        .id.escape_debug()
+        .0.escape_debug()
     )]
-    DeploymentId {
-        /// The id as given.
-        id: String,
-    },
+    DeploymentId(String),
     /// The address to listen on is neither a port nor an address with a port.
-    #[error("`{}` is nothing to listen on: PORT or ADDRESS:PORT, as in 127.0.0.1:8080 or [::1]:8080", .listen.escape_debug())]
-    Listen {
-        /// The address as given.
-        listen: String,
-    },
+    #[error("`{}` is nothing to listen on: PORT or ADDRESS:PORT, as in 127.0.0.1:8080 or [::1]:8080", .0.escape_debug())]
+    Listen(String),
     /// The path to include is not an absolute path on the host.
-    #[error("`{}` can't be included by a vhost: it must be an absolute path", .path.escape_debug())]
-    Include {
-        /// The path as given.
-        path: String,
-    },
+    #[error("`{}` can't be included by a vhost: it must be an absolute path", .0.escape_debug())]
+    Include(String),
     /// The file of passwords is not an absolute path on the host.
     #[error(
         "`{}` can't be the file of passwords: it must be an absolute path on the host, made of letters, digits and \
          `/ . _ - + @ , = : ~`",
-        .path.escape_debug()
+        .0.escape_debug()
     )]
-    BasicAuth {
-        /// The path as given.
-        path: String,
-    },
+    BasicAuth(String),
     /// Header rules that overlap are too long together.
     #[error(
         "the headers of `{}` (line {line} of {file}) overlap with so many other rules that nginx could not read them: \
@@ -93,11 +69,8 @@ pub enum VhostError {
         name: String,
     },
     /// This is not a version of nginx.
-    #[error("`{}` is no nginx version: write it as 1.28 or 1.28.0", .version.escape_debug())]
-    Version {
-        /// The version as given.
-        version: String,
-    },
+    #[error("`{}` is no nginx version: write it as 1.28 or 1.28.0", .0.escape_debug())]
+    Version(String),
 }
 
 /// A version of nginx; `1.28` means `1.28.0`.
@@ -140,9 +113,7 @@ impl FromStr for Version {
         match parts.as_deref() {
             Some(&[major, minor]) => Ok(Self::new(major, minor, 0)),
             Some(&[major, minor, patch]) => Ok(Self::new(major, minor, patch)),
-            _ => Err(VhostError::Version {
-                version: version.to_owned(),
-            }),
+            _ => Err(VhostError::Version(version.to_owned())),
         }
     }
 }
@@ -164,9 +135,7 @@ pub(super) fn server_name(name: &str) -> Result<String, VhostError> {
     if name.len() <= 253 && name.split('.').all(label) {
         Ok(name.to_ascii_lowercase())
     } else {
-        Err(VhostError::ServerName {
-            name: name.escape_debug().to_string(),
-        })
+        Err(VhostError::ServerName(name.escape_debug().to_string()))
     }
 }
 
@@ -193,7 +162,7 @@ pub(super) fn docroot(path: &str) -> Result<&str, VhostError> {
     if path.starts_with('/') && path.chars().all(harmless) && path.split('/').all(|s| s != "..") {
         Ok(path.trim_end_matches('/'))
     } else {
-        Err(VhostError::Docroot { path: path.to_owned() })
+        Err(VhostError::Docroot(path.to_owned()))
     }
 }
 
@@ -219,7 +188,7 @@ pub(super) fn base_path(path: &str) -> Result<&str, VhostError> {
     match path.strip_prefix('/') {
         Some(segments) if segments.split('/').all(segment) => Ok(path),
         None if path.is_empty() => Ok(path),
-        _ => Err(VhostError::BasePath { path: path.to_owned() }),
+        _ => Err(VhostError::BasePath(path.to_owned())),
     }
 }
 
@@ -231,9 +200,7 @@ pub(super) fn folder(folder: &str) -> Result<String, VhostError> {
     if name.split('/').all(segment) {
         Ok(pattern(name))
     } else {
-        Err(VhostError::Folder {
-            folder: folder.to_owned(),
-        })
+        Err(VhostError::Folder(folder.to_owned()))
     }
 }
 
@@ -249,7 +216,7 @@ pub(super) fn deployment_id(id: &str) -> Result<&str, VhostError> {
     if !id.is_empty() && id.bytes().all(harmless) {
         Ok(id)
     } else {
-        Err(VhostError::DeploymentId { id: id.to_owned() })
+        Err(VhostError::DeploymentId(id.to_owned()))
     }
 }
 
@@ -270,9 +237,7 @@ pub(super) fn listen(listen: &str) -> Result<&str, VhostError> {
     if valid {
         Ok(listen)
     } else {
-        Err(VhostError::Listen {
-            listen: listen.to_owned(),
-        })
+        Err(VhostError::Listen(listen.to_owned()))
     }
 }
 

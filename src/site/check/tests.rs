@@ -22,11 +22,11 @@ impl Source for Files {
     fn read(&self, path: &SitePath, _: Digest, _: u64) -> Result<Vec<u8>, SourceError> {
         let file = self.0.iter().find(|(name, _)| name == path.as_str());
         file.map(|(_, bytes)| bytes.clone())
-            .ok_or_else(|| SourceError::Changed { path: path.clone() })
+            .ok_or_else(|| SourceError::Changed(path.clone()))
     }
 
     fn read_given(&self, path: &SitePath, _: Coding) -> Result<Vec<u8>, SourceError> {
-        Err(SourceError::Changed { path: path.clone() })
+        Err(SourceError::Changed(path.clone()))
     }
 }
 

@@ -47,7 +47,7 @@ pub fn again(
             Ok(digest) => digest,
             Err(Broken::Changed) => {
                 let path = asset.path.clone();
-                return Err(ScanError::Changed { path });
+                return Err(ScanError::Changed(path));
             }
             Err(Broken::Vanished | Broken::TooLarge(_) | Broken::Unreadable(_)) => return Ok(None),
         };

@@ -18,17 +18,11 @@ const KEPT: usize = 100;
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
     /// Nothing exists at the path of the export.
-    #[error("there is no folder {}", shown(.export))]
-    Missing {
-        /// The export.
-        export: PathBuf,
-    },
+    #[error("there is no folder {}", shown(.0))]
+    Missing(PathBuf),
     /// The path of the export is not a folder.
-    #[error("{} is not a folder", shown(.export))]
-    NotAFolder {
-        /// The export.
-        export: PathBuf,
-    },
+    #[error("{} is not a folder", shown(.0))]
+    NotAFolder(PathBuf),
     /// The folder of the export can't be read.
     #[error("the folder {} can't be read", shown(.export))]
     Closed {
@@ -47,23 +41,14 @@ pub enum ScanError {
         left_out: LeftOut,
     },
     /// A file was written to during the scan.
-    #[error("{path} changed while it was read")]
-    Changed {
-        /// The file.
-        path: SitePath,
-    },
+    #[error("{0} changed while it was read")]
+    Changed(SitePath),
     /// A file or folder was deleted during the scan.
-    #[error("{path} was deleted while the export was read")]
-    Vanished {
-        /// The file or folder.
-        path: SitePath,
-    },
-    /// Files of the export can't be published as they are.
-    #[error("{faults}")]
-    Unfit {
-        /// The faults, in path order.
-        faults: Faults,
-    },
+    #[error("{0} was deleted while the export was read")]
+    Vanished(SitePath),
+    /// Files of the export can't be published as they are. Their faults, in path order.
+    #[error("{0}")]
+    Unfit(Faults),
 }
 
 impl ScanError {
@@ -71,12 +56,12 @@ impl ScanError {
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
-            Self::Missing { .. } => "build the site first, or correct `export` in the site manifest",
-            Self::NotAFolder { .. } => "let `export` name the folder that the build wrote (mostly `out`)",
+            Self::Missing(_) => "build the site first, or correct `export` in the site manifest",
+            Self::NotAFolder(_) => "let `export` name the folder that the build wrote (mostly `out`)",
             Self::Closed { .. } => "give the publishing account permission to read and enter it",
             Self::Empty { .. } => "see whether the build ended well, and what `exclude` leaves out",
-            Self::Changed { .. } | Self::Vanished { .. } => "let the build end before publishing, and try again",
-            Self::Unfit { .. } => "correct the files named above, or leave them out with `exclude`",
+            Self::Changed(_) | Self::Vanished(_) => "let the build end before publishing, and try again",
+            Self::Unfit(_) => "correct the files named above, or leave them out with `exclude`",
         }
     }
 }
@@ -93,39 +78,24 @@ pub struct ScanFault {
 /// What is wrong with something in the export.
 #[derive(Debug, thiserror::Error)]
 pub enum FaultKind {
-    /// A symlink that leads out of the export.
-    #[error("it is a symlink out of the export, to {target}")]
-    LeavesExport {
-        /// Its target, in printable form.
-        target: String,
-    },
-    /// A symlink to nothing.
-    #[error("it is a symlink to {target}, which is not there")]
-    Dangling {
-        /// Its target, in printable form.
-        target: String,
-    },
+    /// A symlink that leads out of the export, to this target in printable form.
+    #[error("it is a symlink out of the export, to {0}")]
+    LeavesExport(String),
+    /// A symlink to nothing; its target, in printable form.
+    #[error("it is a symlink to {0}, which is not there")]
+    Dangling(String),
     /// A symlink to itself or to a folder that contains it.
     #[error("it is a symlink to itself or to a folder around it")]
     Loop,
-    /// Not a file, folder or symlink.
-    #[error("it is {what}, not a file")]
-    Special {
-        /// What it is, with an article.
-        what: &'static str,
-    },
+    /// Not a file, folder or symlink. What it is, with an article.
+    #[error("it is {0}, not a file")]
+    Special(&'static str),
     /// It can't be read.
-    #[error("it can't be read: {source}")]
-    Unreadable {
-        /// What the system reported.
-        source: io::Error,
-    },
-    /// Larger than any file of a site.
-    #[error("it has {size} bytes; at most {} can be published", super::read::LARGEST)]
-    TooLarge {
-        /// In bytes.
-        size: u64,
-    },
+    #[error("it can't be read: {0}")]
+    Unreadable(#[source] io::Error),
+    /// Larger than any file of a site; its size in bytes.
+    #[error("it has {0} bytes; at most {most} can be published", most = super::read::LARGEST)]
+    TooLarge(u64),
     /// A name that is not UTF-8.
     #[error("its name is not UTF-8")]
     NotUtf8,
@@ -155,12 +125,12 @@ impl FaultKind {
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
-            Self::LeavesExport { .. } => "copy what it leads to into the export",
-            Self::Dangling { .. } => "delete the link, or build what it leads to",
+            Self::LeavesExport(_) => "copy what it leads to into the export",
+            Self::Dangling(_) => "delete the link, or build what it leads to",
             Self::Loop => "delete the link",
-            Self::Special { .. } => "delete it; only files can be published",
-            Self::Unreadable { .. } => "give the publishing account permission to read it",
-            Self::TooLarge { .. } => "delete it, or leave it out with `exclude`",
+            Self::Special(_) => "delete it; only files can be published",
+            Self::Unreadable(_) => "give the publishing account permission to read it",
+            Self::TooLarge(_) => "delete it, or leave it out with `exclude`",
             Self::NotUtf8 => "rename it; addresses on the web are UTF-8",
             Self::Name(BadPath::TooDeep(_)) => "move it up",
             Self::Name(_) => "rename it",
@@ -200,10 +170,10 @@ impl Faults {
     pub(super) fn take(&mut self, path: &SitePath, broken: Broken) -> Result<(), ScanError> {
         let path = path.clone();
         let kind = match broken {
-            Broken::Changed => return Err(ScanError::Changed { path }),
-            Broken::Vanished => return Err(ScanError::Vanished { path }),
-            Broken::TooLarge(size) => FaultKind::TooLarge { size },
-            Broken::Unreadable(source) => FaultKind::Unreadable { source },
+            Broken::Changed => return Err(ScanError::Changed(path)),
+            Broken::Vanished => return Err(ScanError::Vanished(path)),
+            Broken::TooLarge(size) => FaultKind::TooLarge(size),
+            Broken::Unreadable(source) => FaultKind::Unreadable(source),
         };
         self.add(Path::new(path.as_str()), kind);
         Ok(())

@@ -84,8 +84,8 @@ fn find_fault(root: &Path, pair: &Pair<'_>) -> Result<Option<String>, Broken> {
     let verdict = match decodes_to(pair.coding, &opened, size) {
         Ok((digest, _)) if digest == original.digest => None,
         Ok(_) => Some("it decodes to other bytes".to_owned()),
-        Err(DecodeError::TooLong { .. }) => Some("it decodes to more bytes than that file has".to_owned()),
-        Err(DecodeError::Read { source }) => return Err(source.into()),
+        Err(DecodeError::TooLong(_)) => Some("it decodes to more bytes than that file has".to_owned()),
+        Err(DecodeError::Read(source)) => return Err(source.into()),
         Err(error) => Some(error.to_string()),
     };
     opened.unchanged()?;

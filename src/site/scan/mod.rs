@@ -101,7 +101,7 @@ pub fn scan(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -
 
     let assets = given::pair(&root, files, faults)?;
     if !walked.faults.list.is_empty() {
-        return Err(ScanError::Unfit { faults: walked.faults });
+        return Err(ScanError::Unfit(walked.faults));
     }
     if assets.is_empty() {
         return Err(ScanError::Empty {
@@ -167,9 +167,7 @@ fn tell_of(walked: &walk::Walked, observer: &dyn Observer) {
         }));
     }
     if walked.left_out.dot_files > 0 {
-        observer.notice(Event::Noted(Note::DotFilesLeftOut {
-            count: walked.left_out.dot_files,
-        }));
+        observer.notice(Event::Noted(Note::DotFilesLeftOut(walked.left_out.dot_files)));
     }
 }
 

@@ -86,7 +86,7 @@ impl Site {
     /// Returns the faults of a scan that must fail with some.
     fn faults(&self) -> Vec<ScanFault> {
         match self.scan() {
-            Err(ScanError::Unfit { faults }) => faults.list,
+            Err(ScanError::Unfit(faults)) => faults.list,
             other => panic!("no faults but {other:?}"),
         }
     }
@@ -160,9 +160,9 @@ fn an_export_that_is_not_there_no_folder_or_empty_says_so() {
     let empty = site.scan().unwrap_err().to_string();
     assert!(empty.contains("1 dot files"), "{empty}");
     fs::remove_dir_all(site.export()).unwrap();
-    assert!(matches!(site.scan(), Err(ScanError::Missing { .. })));
+    assert!(matches!(site.scan(), Err(ScanError::Missing(_))));
     fs::write(site.export(), b"a file").unwrap();
-    assert!(matches!(site.scan(), Err(ScanError::NotAFolder { .. })));
+    assert!(matches!(site.scan(), Err(ScanError::NotAFolder(_))));
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn links_that_stay_inside_are_followed_and_told_of() {
     };
     let sum = events.iter().map(done).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
     assert_eq!(sum, (4, 4));
-    assert_eq!(events.last(), Some(&Event::StageEnded { stage: Stage::Scan }));
+    assert_eq!(events.last(), Some(&Event::StageEnded(Stage::Scan)));
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn links_that_leave_the_export_are_refused_and_nothing_behind_them_is_read() {
     let paths: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
     assert_eq!(paths, ["file", "folder", "hop", "host", "near"]);
     assert!(
-        faults.iter().all(|f| matches!(f.kind, FaultKind::LeavesExport { .. })),
+        faults.iter().all(|f| matches!(f.kind, FaultKind::LeavesExport(_))),
         "{faults:?}"
     );
 }
@@ -278,7 +278,7 @@ fn dangling_links_and_loops_are_named() {
     let faults = site.faults();
     assert!(matches!(faults[0].kind, FaultKind::Loop), "{faults:?}");
     assert!(
-        matches!(&faults[1].kind, FaultKind::Dangling { target } if target == "nowhere"),
+        matches!(&faults[1].kind, FaultKind::Dangling(target) if target == "nowhere"),
         "{faults:?}"
     );
     assert!(matches!(faults[2].kind, FaultKind::Loop), "{faults:?}");
@@ -330,7 +330,7 @@ fn a_file_that_changes_while_it_is_read_is_noticed() {
     assert!(matches!(read::digest(&site.at("a"), &stamp), Err(Broken::Changed)));
     let path = SitePath::new("a").unwrap();
     let error = Faults::default().take(&path, Broken::Changed).unwrap_err();
-    assert!(matches!(error, ScanError::Changed { path } if path.as_str() == "a"));
+    assert!(matches!(error, ScanError::Changed(path) if path.as_str() == "a"));
 }
 
 #[test]
@@ -362,7 +362,7 @@ fn what_may_not_be_read_is_named() {
         let faults = site.faults();
         assert_eq!(faults.len(), 2, "{faults:?}");
         assert!(
-            faults.iter().all(|f| matches!(f.kind, FaultKind::Unreadable { .. })),
+            faults.iter().all(|f| matches!(f.kind, FaultKind::Unreadable(_))),
             "{faults:?}"
         );
     }

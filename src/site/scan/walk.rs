@@ -61,8 +61,8 @@ pub(super) fn root(export: &Path) -> Result<PathBuf, ScanError> {
     let refused = |source: io::Error| {
         let export = export.to_owned();
         match source.kind() {
-            io::ErrorKind::NotFound => ScanError::Missing { export },
-            io::ErrorKind::NotADirectory => ScanError::NotAFolder { export },
+            io::ErrorKind::NotFound => ScanError::Missing(export),
+            io::ErrorKind::NotADirectory => ScanError::NotAFolder(export),
             _ => ScanError::Closed { export, source },
         }
     };
@@ -194,11 +194,11 @@ impl Walk<'_> {
         let mut link = None;
         if entry.path_is_symlink() {
             let Ok(target) = fs::canonicalize(entry.path()) else {
-                return Err(ScanError::Changed { path });
+                return Err(ScanError::Changed(path));
             };
             let Ok(inside) = target.strip_prefix(self.root) else {
                 let target = link_target(entry.path());
-                return Ok(self.fault(relative, FaultKind::LeavesExport { target }));
+                return Ok(self.fault(relative, FaultKind::LeavesExport(target)));
             };
             self.walked.followed.push((path.clone(), inside.to_owned()));
             link = Some(target);
@@ -217,7 +217,7 @@ impl Walk<'_> {
         } else {
             "a device"
         };
-        Ok(self.fault(relative, FaultKind::Special { what }))
+        Ok(self.fault(relative, FaultKind::Special(what)))
     }
 
     /// Handles an entry that could not be read.
@@ -240,17 +240,15 @@ impl Walk<'_> {
             None => io::ErrorKind::Other.into(),
         };
         let kind = match source.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if is_link => FaultKind::Dangling {
-                target: link_target(&file),
-            },
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if is_link => {
+                FaultKind::Dangling(link_target(&file))
+            }
             _ if is_link && source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => FaultKind::Loop,
             io::ErrorKind::NotFound => {
                 let path = relative.to_str().and_then(|text| SitePath::new(text).ok());
-                return Err(ScanError::Vanished {
-                    path: path.unwrap_or_default(),
-                });
+                return Err(ScanError::Vanished(path.unwrap_or_default()));
             }
-            _ => FaultKind::Unreadable { source },
+            _ => FaultKind::Unreadable(source),
         };
         Ok(self.fault(&relative, kind))
     }

@@ -322,7 +322,7 @@ impl Publish<'_> {
                         let attempts = ATTEMPTS;
                         return Err(Error::KeptChanging { attempts, reason });
                     }
-                    self.observer.notice(Event::Noted(Note::Replanned { reason }));
+                    self.observer.notice(Event::Noted(Note::Replanned(reason)));
                 }
                 Err(AttemptError::Contention(reason)) => {
                     contended += 1;
@@ -334,7 +334,7 @@ impl Publish<'_> {
                         let attempts = contended;
                         return Err(Error::Contention { attempts, reason });
                     }
-                    self.observer.notice(Event::Noted(Note::Replanned { reason }));
+                    self.observer.notice(Event::Noted(Note::Replanned(reason)));
                 }
                 Err(AttemptError::Lost(error)) => {
                     let went_live = self.after_loss(&attempt, &error).await?;
@@ -560,9 +560,7 @@ impl Publish<'_> {
             None => Ok(plan::all_as_changes(self.site)),
         };
         if self.options.slot.is_live() {
-            self.observer.notice(Event::Swapped {
-                release: release.clone(),
-            });
+            self.observer.notice(Event::Swapped(release.clone()));
         }
         Ok(Published {
             release,

@@ -169,13 +169,8 @@ pub async fn check_refusals(session: &Session, judged: ToJudge<'_>, refusals: &R
     let growth = growth.map(|check| check.grown(site, &plan.changes, judged.former));
     problems.extend(growth.iter().filter_map(|growth| growth.problem.clone()));
     let is_wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
-    let refused = mass_removal(site, plan, refusals.max_removed).or_else(|| {
-        is_wrong.then(|| {
-            Error::Site(SiteError::Check {
-                problems: problems.clone(),
-            })
-        })
-    });
+    let refused = mass_removal(site, plan, refusals.max_removed)
+        .or_else(|| is_wrong.then(|| Error::Site(SiteError::Check(problems.clone()))));
     Ok(Judged {
         problems,
         growth: growth.map(|growth| growth.spending),

@@ -128,7 +128,7 @@ impl Salvage {
     fn bytes(&self, path: &SitePath, content: Option<Content>) -> Result<Vec<u8>, SourceError> {
         let found = content.and_then(|content| self.kept.get(&content));
         let Some((offset, length)) = found else {
-            return Err(SourceError::Changed { path: path.clone() });
+            return Err(SourceError::Changed(path.clone()));
         };
         let mut bytes = vec![0; usize::try_from(*length).unwrap_or(0)];
         let read = self.spool.read_exact_at(&mut bytes, *offset);

@@ -54,10 +54,7 @@ pub(super) async fn make_all(source: &Arc<dyn Source>, wanted: Vec<Wanted>) -> R
     });
     match made.await {
         Ok(made) => Ok(made?),
-        Err(error) => Err(SourceError::Worker {
-            detail: panics::said(error),
-        }
-        .into()),
+        Err(error) => Err(SourceError::Worker(panics::said(error)).into()),
     }
 }
 
@@ -140,9 +137,7 @@ fn given(source: &dyn Source, wanted: &Wanted, coding: Coding) -> Result<Vec<u8>
     let bytes = source.read_given(&wanted.path, coding)?;
     match decode::decodes_to(coding, &bytes[..], wanted.size) {
         Ok((digest, size)) if digest == wanted.digest && size == wanted.size => Ok(bytes),
-        _ => Err(SourceError::Changed {
-            path: wanted.path.clone(),
-        }),
+        _ => Err(SourceError::Changed(wanted.path.clone())),
     }
 }
 
@@ -205,7 +200,7 @@ fn in_background<T: Send + 'static>(
     tokio::spawn(async move {
         if let Err(error) = work.await {
             let detail = panics::said(error);
-            let _ = sender.send(Err(SourceError::Worker { detail })).await;
+            let _ = sender.send(Err(SourceError::Worker(detail))).await;
         }
     });
     receiver

@@ -209,7 +209,7 @@ fn check_content(content: &Content, size: u64, reader: impl io::Read) -> Option<
     let decoded = match content.encoded {
         Some((coding, _)) => match decode::decodes_to(coding, &mut reader, content.size) {
             Ok(decoded) => decoded,
-            Err(decode::DecodeError::Read { .. }) => return Some(StoreFlaw::Unreadable),
+            Err(decode::DecodeError::Read(_)) => return Some(StoreFlaw::Unreadable),
             Err(_) => return Some(StoreFlaw::Bytes),
         },
         None => (content.digest, content.size),

@@ -422,9 +422,7 @@ impl Source for Reported {
     fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError> {
         let bytes = self.inner.read(path, digest, size)?;
         let sender = self.read.lock().unwrap();
-        let closed = || SourceError::Worker {
-            detail: "it is closed".to_owned(),
-        };
+        let closed = || SourceError::Worker("it is closed".to_owned());
         sender.as_ref().ok_or_else(closed)?.send(path.to_string()).unwrap();
         Ok(bytes)
     }

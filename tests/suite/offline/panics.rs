@@ -39,7 +39,7 @@ impl Observer for Stages {
     fn notice(&self, event: Event) {
         let (stage, change) = match event {
             Event::StageBegan { stage, .. } => (stage, 1),
-            Event::StageEnded { stage } => (stage, -1),
+            Event::StageEnded(stage) => (stage, -1),
             _ => return,
         };
         let mut stages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,7 +81,7 @@ async fn a_panic_is_reported_as_a_bug_and_nothing_is_published() {
         let error = publish(&session, Job::new(&source, &site, &options), &stages).await;
         let error = error.expect_err("a source with a bug");
         assert!(
-            matches!(&error, Error::Site(SiteError::Source(SourceError::Worker { detail })) if detail == "the test's own bug"),
+            matches!(&error, Error::Site(SiteError::Source(SourceError::Worker(detail))) if detail == "the test's own bug"),
             "{}: {error}",
             scenario.name
         );

@@ -73,7 +73,7 @@ pub struct InMemory(pub Content);
 impl Source for InMemory {
     fn read(&self, path: &SitePath, _: Digest, _: u64) -> Result<Vec<u8>, SourceError> {
         let bytes = self.0.get(path.as_str()).cloned();
-        bytes.ok_or_else(|| SourceError::Changed { path: path.clone() })
+        bytes.ok_or_else(|| SourceError::Changed(path.clone()))
     }
 
     fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError> {

@@ -46,7 +46,7 @@ impl Observer for WatchOutput {
     fn notice(&self, event: Event) {
         match event {
             Event::StageBegan { stage, .. } => self.status(|status| status.stage = Some(progress::name(stage))),
-            Event::StageEnded { .. } => self.status(|status| status.stage = None),
+            Event::StageEnded(_) => self.status(|status| status.stage = None),
             _ => {}
         }
         // Later preparations are over before the user could read a line about them.
@@ -61,14 +61,14 @@ impl Listener for WatchOutput {
     fn happened(&self, happening: WatchEvent) {
         self.progress.finish();
         match happening {
-            WatchEvent::Waiting { export } => {
+            WatchEvent::Waiting(export) => {
                 self.status(|status| status.trouble = Some(Obstacle::Waiting));
                 let export = shown(&export);
                 let text = format!("waiting for an export in {export}");
                 self.print(&Watched::Waiting { export }, text);
             }
             WatchEvent::Shown { site, changed, took } => self.shown(&site, &changed, took),
-            WatchEvent::Unchanged { took } => {
+            WatchEvent::Unchanged(took) => {
                 self.status(PreviewStatus::forget_trouble_of_export);
                 let seconds = took.as_secs_f64();
                 self.print(
@@ -76,20 +76,20 @@ impl Listener for WatchOutput {
                     format!("nothing changed  ({})", brief(took)),
                 );
             }
-            WatchEvent::Unsettled { half } => {
+            WatchEvent::Unsettled(half) => {
                 self.status(|status| status.trouble = Some(Obstacle::Unsettled));
                 let reason = half_there(&half);
                 let text = format!("export looks incomplete ({reason}); waiting, still showing the previous one");
                 self.print(&Watched::Unsettled { reason }, text);
             }
-            WatchEvent::Failed { error } => self.failed(&error.into()),
-            WatchEvent::Blind { error } => self.failed(&error.into()),
+            WatchEvent::Failed(error) => self.failed(&error.into()),
+            WatchEvent::Blind(error) => self.failed(&error.into()),
             WatchEvent::BuildBegan => {
                 self.preview.tell(News::BuildBegan);
                 self.status(|status| status.building = Some(Instant::now()));
                 self.print(&Watched::Building, "building".to_owned());
             }
-            WatchEvent::BuildPrinted { line } => {
+            WatchEvent::BuildPrinted(line) => {
                 // Without its colors, because they would break off in the middle of the colors of this tool.
                 let line = printable(&anstream::adapter::strip_str(&line).to_string());
                 self.preview.tell(News::BuildPrinted(line.clone()));
@@ -113,7 +113,7 @@ impl Listener for WatchOutput {
                 let message = format!("the build ended with {status} after {}", seconds(took));
                 self.build_failed(took, message, "fix what it names; the previous site stays up");
             }
-            WatchEvent::BuildFailed { error } => {
+            WatchEvent::BuildFailed(error) => {
                 let message = format!("can't run the build: {error}");
                 self.build_failed(Duration::ZERO, message, "see `command` in [watch]");
             }
@@ -136,7 +136,7 @@ impl Listener for WatchOutput {
 /// Describes why an export seems incomplete.
 fn half_there(half: &Half) -> String {
     match half {
-        Half::Without { page } => format!("{page} is missing"),
+        Half::Without(page) => format!("{page} is missing"),
         Half::Fewer { before, now } => format!("{now} of {}", count(*before, "file")),
         Half::Mixed => "it has files of two builds".to_owned(),
         Half::Names { url, count: 1 } => format!("pages name {}, which is not there", printable(url)),
@@ -193,7 +193,7 @@ impl WatchOutput {
     }
 
     fn shown(&self, site: &Snapshot, changed: &Gist, took: Duration) {
-        self.preview.tell(News::Prepared { took });
+        self.preview.tell(News::Prepared(took));
         self.status(|status| {
             status.files = Some(site.site.files);
             status.prepared = Some((Instant::now(), took));
