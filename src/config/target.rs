@@ -92,15 +92,6 @@ impl Compression {
 }
 
 impl Target {
-    /// The folder that contains the store, as the target sees it.
-    #[must_use]
-    pub fn docroot(&self) -> &str {
-        match &self.kind {
-            TargetKind::Local { docroot } => docroot,
-            TargetKind::Sftp(sftp) => &sftp.docroot,
-        }
-    }
-
     pub(super) fn embedded() -> Self {
         Self {
             kind: TargetKind::Local {

@@ -65,7 +65,7 @@ fn the_manifest_of_this_repository_parses_without_warnings() {
     assert_eq!(config.server_name(), "syntax.kraite.com");
     assert_eq!(config.site.export, "fixtures/export");
     assert_eq!(config.publish, parse("").unwrap().config.publish);
-    assert_eq!(config.targets["local"].docroot(), "target/docroot");
+    assert_eq!(config.targets["local"].kind, Target::embedded().kind);
     assert_eq!(
         sftp(&config, "pheme"),
         SftpTarget {
@@ -197,7 +197,8 @@ fn every_value_that_is_written_is_taken() {
 #[test]
 fn a_local_target_of_ones_own_replaces_the_embedded_one() {
     let config = config("[targets.local]\nkind = \"local\"\ndocroot = \"www\"");
-    assert_eq!(config.targets["local"].docroot(), "www");
+    let docroot = "www".to_owned();
+    assert_eq!(config.targets["local"].kind, TargetKind::Local { docroot });
 }
 
 #[test]

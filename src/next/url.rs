@@ -137,22 +137,15 @@ impl Resolver {
             None if below.is_empty() => "",
             None => return Target::Outside,
         };
-        let decode = |text: &str| percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned);
-        let Some(path) = decode(below) else {
+        let Some(path) = decoded(below) else {
             return Target::Malformed;
         };
         Target::Site(SiteUrl {
             path,
             query: query.map(str::to_owned),
             // If the fragment does not decode, browsers look for the raw text.
-            fragment: fragment.map(|text| decode(text).unwrap_or_else(|| text.to_owned())),
+            fragment: fragment.map(|text| decoded(text).unwrap_or_else(|| text.to_owned())),
         })
-    }
-
-    /// The URL of a file of the site, spelled so that it is safe in any attribute, style sheet or `srcset`.
-    #[must_use]
-    pub fn url_of(&self, path: &str) -> String {
-        format!("{}/{}", self.base_path, encoded(path))
     }
 }
 
@@ -303,7 +296,10 @@ mod tests {
         assert_eq!(at("a.png"), site("usage/a.png", None, None));
         assert_eq!(at("/handbooks/a"), Target::Outside);
         assert_eq!(at("/images/a.png"), Target::Outside);
-        assert_eq!(resolver.url_of("images/ä b.png"), "/handbook/images/%C3%A4%20b.png");
+        assert_eq!(
+            resolver.page_address("images/ä b.png"),
+            "/handbook/images/%C3%A4%20b.png"
+        );
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::site::check::budget::Spending;
 use crate::site::check::{self, Material, Problem, Searches};
 use crate::site::encode::encodings_for;
 use crate::site::fingerprint;
-use crate::site::scan::{self, LeftOut, Scan, ScanOptions};
+use crate::site::scan::{self, Scan, ScanOptions};
 use crate::site::source::{Export, Source};
 use crate::site::survey::{self, Elsewhere, Rewritten, Survey};
 use crate::site::{redirects, settings};
@@ -43,8 +43,6 @@ pub struct Prepared {
     pub source: Arc<dyn Source>,
     /// What the checks found.
     pub problems: Vec<Problem>,
-    /// Files of the export that are not part of the site.
-    pub left_out: LeftOut,
     /// How requests to the site are answered.
     pub rules: Rules,
     /// URLs of chunks that pages reference but the export lacks.
@@ -65,7 +63,6 @@ impl Prepared {
             site,
             source,
             problems: Vec::new(),
-            left_out: LeftOut::default(),
             rules,
             missing_chunks: BTreeSet::new(),
             titles: BTreeMap::new(),
@@ -424,7 +421,6 @@ impl<'a> LocalSite<'a> {
             site,
             source: finished.source,
             problems,
-            left_out: scan.left_out,
             first_loads,
             spent: Vec::new(),
         })
@@ -782,6 +778,6 @@ mod tests {
         let folder = export(&[("index.html", "x"), ("404.html", "x"), ("draft.html", "x")]);
         let config = config("[publish]\nexclude = [\"draft.html\"]");
         let prepared = LocalSite::new(&config, folder.path(), None, &Silent).prepare().unwrap();
-        assert_eq!((prepared.site.files, prepared.left_out.excluded), (2, 1));
+        assert_eq!(prepared.site.files, 2);
     }
 }

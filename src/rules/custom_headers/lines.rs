@@ -30,26 +30,6 @@ pub struct Choice<'r> {
     pub rule: &'r HeaderRule,
 }
 
-impl HeaderLine<'_> {
-    /// The value for an address; empty for none.
-    #[must_use]
-    pub fn value(&self, asked: &[u8]) -> &str {
-        let mut choices = self.choices.iter();
-        choices
-            .find(|choice| choice.applies(asked))
-            .map_or(self.default, |choice| choice.value)
-    }
-}
-
-impl Choice<'_> {
-    fn applies(&self, asked: &[u8]) -> bool {
-        let is_not = |(path, except): &(&AddressPattern, Vec<&AddressPattern>)| {
-            path.matches(asked) && !except.iter().any(|path| path.matches(asked))
-        };
-        self.path.matches(asked) && !self.unless.iter().any(is_not)
-    }
-}
-
 impl CustomHeaders {
     /// The header lines of every name that a rule changes. `defaults` are the names and values that an answer has without
     /// rules.

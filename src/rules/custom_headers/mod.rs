@@ -75,12 +75,6 @@ impl HeaderRule {
         Ok(())
     }
 
-    /// The addresses.
-    #[must_use]
-    pub const fn path(&self) -> &AddressPattern {
-        &self.path
-    }
-
     /// Whether the rule changes nothing.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -159,6 +159,20 @@ fn the_rules_of_a_file_are_limited() {
     assert_eq!(bad[0].place.line, 2001);
 }
 
+/// The value of a header line for an address; empty for none.
+fn value_of<'r>(line: &HeaderLine<'r>, asked: &[u8]) -> &'r str {
+    let applies = |choice: &&Choice<'_>| {
+        let is_not = |(path, except): &(&AddressPattern, Vec<&AddressPattern>)| {
+            path.matches(asked) && !except.iter().any(|path| path.matches(asked))
+        };
+        choice.path.matches(asked) && !choice.unless.iter().any(is_not)
+    };
+    line.choices
+        .iter()
+        .find(applies)
+        .map_or(line.default, |choice| choice.value)
+}
+
 /// The header lines that an address gets, and the same by [`CustomHeaders::at`].
 fn both(rules: &CustomHeaders, asked: &str) -> [Vec<(String, String)>; 2] {
     let asked = asked.as_bytes();
@@ -168,7 +182,7 @@ fn both(rules: &CustomHeaders, asked: &str) -> [Vec<(String, String)>; 2] {
     let kept = SECURITY.into_iter().filter(|(name, _)| !is_of_lines(name));
     let of_lines = lines
         .iter()
-        .map(|line| (line.name, line.value(asked)))
+        .map(|line| (line.name, value_of(line, asked)))
         .filter(|(_, value)| !value.is_empty());
     let mut printed: Vec<_> = kept.chain(of_lines).map(|(name, value)| pair(name, value)).collect();
 

@@ -34,7 +34,10 @@ fn assert_published(project: &Project, file: &str) {
     fs::write(&path, text).expect("a site manifest");
     let published = project.run(&["--json"]).expect_code(0).json();
     assert!(published["swapped"] == true, "{published}");
-    let current = project.dir.join(config.targets["local"].docroot()).join("current");
+    let TargetKind::Local { docroot } = &config.targets["local"].kind else {
+        panic!("not local");
+    };
+    let current = project.dir.join(docroot).join("current");
     assert!(current.join(file).is_file(), "no {file} in {}", current.display());
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
-use syntax_publish::next::url::{Resolver, Target as Named, is_relative};
+use syntax_publish::next::url::{Resolver, Target as Named, encoded, is_relative};
 use syntax_publish::next::{
     Edits, Position, Reference, TextVisitor, Unclear, css, data, flight, html, page, push, srcset,
 };
@@ -451,7 +451,7 @@ fn urls(text: &str) -> Result<u64, String> {
             }
             let is_name = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains('\0');
             if url.split('/').all(is_name) && !url.contains('\t') && !url.contains('\r') {
-                let named = resolver.resolve("/docs/usage/a", &resolver.url_of(url));
+                let named = resolver.resolve("/docs/usage/a", &format!("{}/{}", resolver.base_path(), encoded(url)));
                 let is_it = matches!(&named, Named::Site(site) if site.path == url && site.query.is_none() && site.fragment.is_none());
                 must(is_it, || format!("the URL of {url:?} names {named:?}"))?;
             }
