@@ -1,7 +1,7 @@
 //! What pages reveal about the location of their client's files: the base path, an `assetPrefix`, and the deployment
 //! that they belong to. Pure.
 
-use super::{Position, Reference, TextVisitor, html};
+use super::{Position, Reference, html};
 
 /// The folder that appears in the URLs of every Next.js page and is at the top of the export.
 pub(crate) const CLIENT_ASSETS: &str = "/_next/static/";
@@ -30,18 +30,14 @@ impl Client {
 /// name such a file, or names those of another host.
 #[must_use]
 pub fn of_page(page: &str) -> Option<Client> {
-    struct Look(Option<Client>);
-    impl TextVisitor for Look {
-        fn url(&mut self, reference: Reference<'_>) -> Option<String> {
-            if self.0.is_none() && matches!(reference.position, Position::Script | Position::Style) {
-                self.0 = of_url(reference.url);
-            }
-            None
+    let mut found = None;
+    html::walk(page, 0, &mut |reference: Reference<'_>| {
+        if found.is_none() && is_loaded(reference) {
+            found = of_url(reference.url);
         }
-    }
-    let mut look = Look(None);
-    html::walk(page, 0, &mut look);
-    look.0
+        None
+    });
+    found
 }
 
 /// Reads a page that names the client's files at another address, which an absolute `assetPrefix` causes. The path of
@@ -49,57 +45,40 @@ pub fn of_page(page: &str) -> Option<Client> {
 /// returns whether a path of the site, without its leading slash, exists.
 #[must_use]
 pub fn behind_prefix(page: &str, is_there: &dyn Fn(&str) -> bool) -> Option<Client> {
-    #[derive(Default)]
-    struct Look {
-        prefix: Option<Client>,
-        own: Vec<String>,
-    }
-    impl TextVisitor for Look {
-        fn url(&mut self, reference: Reference<'_>) -> Option<String> {
-            let url = reference.url;
-            if url.starts_with('/') && !url.starts_with("//") {
-                self.own.push(url.to_owned());
-            } else if self.prefix.is_none() && matches!(reference.position, Position::Script | Position::Style) {
-                let path = url::Url::parse(url).ok();
-                self.prefix = path.and_then(|url| of_url(&url[url::Position::BeforePath..]));
-            }
-            None
+    let (mut client, mut own) = (None, Vec::new());
+    html::walk(page, 0, &mut |reference: Reference<'_>| {
+        if is_path(reference.url) {
+            own.push(reference.url.to_owned());
+        } else if client.is_none() && is_loaded(reference) {
+            let url = url::Url::parse(reference.url).ok();
+            client = url.and_then(|url| of_url(&url[url::Position::BeforePath..]));
         }
-    }
-    let mut look = Look::default();
-    html::walk(page, 0, &mut look);
-    let client = look.prefix.filter(|client| !client.base_path.is_empty())?;
+        None
+    });
+    let client = client.filter(|client: &Client| !client.base_path.is_empty())?;
     let is_base = |url: &String| leads(url, &client.base_path, is_there) == Some(Leads::Below);
-    look.own.iter().any(is_base).then_some(client)
+    own.iter().any(is_base).then_some(client)
 }
 
 /// Reads a page of another generator: the base path precedes the paths of existing files in the URLs of its scripts and
 /// style sheets.
 #[must_use]
 pub fn before_files(page: &str, is_there: &dyn Fn(&str) -> bool) -> Option<Client> {
-    struct Look<'a> {
-        is_there: &'a dyn Fn(&str) -> bool,
-        found: Option<Client>,
-    }
-    impl TextVisitor for Look<'_> {
-        fn url(&mut self, reference: Reference<'_>) -> Option<String> {
-            let path = reference.url.split(['?', '#']).next().unwrap_or_default();
-            let is_of_client = matches!(reference.position, Position::Script | Position::Style);
-            if self.found.is_none() && is_of_client && path.starts_with('/') && !path.starts_with("//") {
-                let mut slashes = path.match_indices('/').map(|(at, _)| at);
-                let base = slashes.find(|at| (self.is_there)(&path[at + 1..]));
-                self.found = base.map(|at| Client {
-                    base_path: path[..at].to_owned(),
-                    prefix: path[..at].to_owned(),
-                    deployment_id: None,
-                });
-            }
-            None
+    let mut found = None;
+    html::walk(page, 0, &mut |reference: Reference<'_>| {
+        let path = reference.url.split(['?', '#']).next().unwrap_or_default();
+        if found.is_none() && is_loaded(reference) && is_path(path) {
+            let mut slashes = path.match_indices('/').map(|(at, _)| at);
+            let base = slashes.find(|at| is_there(&path[at + 1..]));
+            found = base.map(|at| Client {
+                base_path: path[..at].to_owned(),
+                prefix: path[..at].to_owned(),
+                deployment_id: None,
+            });
         }
-    }
-    let mut look = Look { is_there, found: None };
-    html::walk(page, 0, &mut look);
-    look.found
+        None
+    });
+    found
 }
 
 /// Where a page's own addresses lead.
@@ -115,27 +94,25 @@ pub enum Leads {
 /// them, and an `assetPrefix` precedes none. If any of them shows that the path is the base path, that decides.
 #[must_use]
 pub fn beside_prefix(page: &str, prefix: &str, is_there: &dyn Fn(&str) -> bool) -> Option<Leads> {
-    struct Look<'a> {
-        prefix: &'a str,
-        is_there: &'a dyn Fn(&str) -> bool,
-        found: Option<Leads>,
-    }
-    impl TextVisitor for Look<'_> {
-        fn url(&mut self, reference: Reference<'_>) -> Option<String> {
-            let is_path = reference.url.starts_with('/') && !reference.url.starts_with("//");
-            if is_path && !reference.url.contains(CLIENT_ASSETS) && self.found != Some(Leads::Below) {
-                self.found = leads(reference.url, self.prefix, self.is_there).or(self.found);
-            }
-            None
+    let mut found = None;
+    html::walk(page, 0, &mut |reference: Reference<'_>| {
+        let url = reference.url;
+        if is_path(url) && !url.contains(CLIENT_ASSETS) && found != Some(Leads::Below) {
+            found = leads(url, prefix, is_there).or(found);
         }
-    }
-    let mut look = Look {
-        prefix,
-        is_there,
-        found: None,
-    };
-    html::walk(page, 0, &mut look);
-    look.found
+        None
+    });
+    found
+}
+
+/// Whether a browser loads the file of a URL as a script or a style sheet.
+fn is_loaded(reference: Reference<'_>) -> bool {
+    matches!(reference.position, Position::Script | Position::Style)
+}
+
+/// Whether a URL is a path of the same host.
+fn is_path(url: &str) -> bool {
+    url.starts_with('/') && !url.starts_with("//")
 }
 
 fn leads(url: &str, base: &str, is_there: &dyn Fn(&str) -> bool) -> Option<Leads> {
@@ -156,8 +133,7 @@ fn leads(url: &str, base: &str, is_there: &dyn Fn(&str) -> bool) -> Option<Leads
 }
 
 fn of_url(url: &str) -> Option<Client> {
-    let is_path = url.starts_with('/') && !url.starts_with("//");
-    let (before, after) = url.split_once(CLIENT_ASSETS).filter(|_| is_path)?;
+    let (before, after) = url.split_once(CLIENT_ASSETS).filter(|_| is_path(url))?;
     let query = after.split_once('?').map_or("", |(_, query)| query);
     let pairs = url::form_urlencoded::parse(query.as_bytes());
     let deployment_id = pairs

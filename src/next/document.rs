@@ -4,9 +4,7 @@
 //! Used by the preview, which adds to a page when it serves it, and by the inspection of an export for a new
 //! configuration. This module must not change what is published.
 
-use std::ops::Range;
-
-use super::tokens::{self, Token, Tokens};
+use super::{Reference, Tag, TextVisitor, html};
 
 /// Facts about a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,66 +20,42 @@ pub struct Document {
 /// Reads a page.
 #[must_use]
 pub fn read(text: &str) -> Document {
-    let mut reading = DocumentReader::default();
-    tokens::read(text, &mut reading);
+    let mut head = Head::default();
+    let end = html::walk(text, 0, &mut head).body_end;
     // A tag never starts inside a character. If it did, the end of the page is a safe substitute.
-    let end = reading.end.filter(|end| text.is_char_boundary(*end));
+    let end = end.filter(|end| text.is_char_boundary(*end));
     Document {
         body_end: end.unwrap_or(text.len()),
-        ..reading.document
+        policies: head.policies,
+        own_addresses: head.own_addresses,
     }
 }
 
 #[derive(Default)]
-struct DocumentReader {
-    tag: String,
-    attributes: Vec<(String, String)>,
-    in_body: bool,
-    end: Option<usize>,
-    document: Document,
+struct Head {
+    policies: Vec<String>,
+    own_addresses: Vec<String>,
+    is_over: bool,
 }
 
-impl Tokens for DocumentReader {
-    fn token(&mut self, token: Token<'_>, range: Range<usize>) {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        match token {
-            Token::OpenStartTag { name } => {
-                self.tag = text(name);
-                self.attributes.clear();
-            }
-            Token::AttributeName { name } => self.attributes.push((text(name), String::new())),
-            Token::AttributeValue { value } => {
-                if let Some((_, known)) = self.attributes.last_mut() {
-                    *known = text(value);
-                }
-            }
-            Token::CloseStartTag { .. } => self.start_tag(),
-            Token::EndTag { name } if name == b"body" => self.end = Some(range.start),
-            _ => {}
-        }
-    }
-}
-
-impl DocumentReader {
-    fn get(&self, name: &str) -> Option<&str> {
-        let mut attributes = self.attributes.iter();
-        let (_, value) = attributes.find(|(known, _)| known == name)?;
-        Some(value)
+impl TextVisitor for Head {
+    fn url(&mut self, _: Reference<'_>) -> Option<String> {
+        None
     }
 
-    fn start_tag(&mut self) {
-        self.in_body |= self.tag == "body";
-        let address = match &*self.tag {
-            "link" if matches!(self.get("rel"), Some("canonical" | "alternate")) => self.get("href"),
-            "meta" if self.get("property") == Some("og:url") => self.get("content"),
+    fn tag(&mut self, tag: &Tag<'_>) {
+        let get = tag.get;
+        self.is_over |= tag.name == "body";
+        let address = match tag.name {
+            "link" if matches!(get("rel"), Some("canonical" | "alternate")) => get("href"),
+            "meta" if get("property") == Some("og:url") => get("content"),
             _ => None,
         };
-        let address = address.filter(|_| !self.in_body).map(str::to_owned);
-        let kind = self.get("http-equiv").filter(|_| self.tag == "meta");
-        let is_policy = kind.is_some_and(|kind| kind.eq_ignore_ascii_case("content-security-policy"));
-        let policy = self.get("content").filter(|_| is_policy).map(str::to_owned);
-        self.document.own_addresses.extend(address);
-        self.document.policies.extend(policy);
+        let is = |kind: &str| kind.eq_ignore_ascii_case("content-security-policy");
+        let is_policy = tag.name == "meta" && get("http-equiv").is_some_and(is);
+        let own = |text: &str| text.to_owned();
+        self.own_addresses.extend(address.filter(|_| !self.is_over).map(own));
+        self.policies.extend(get("content").filter(|_| is_policy).map(own));
     }
 }
 

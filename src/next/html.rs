@@ -28,6 +28,8 @@ pub struct Walked {
     pub scripts: Vec<InlineScript>,
     /// The `href` of its `<base>`, against which relative URLs are resolved.
     pub base: Option<String>,
+    /// Byte offset of its last `</body>`.
+    pub body_end: Option<usize>,
 }
 
 /// Visits all of a page or of a piece of markup. `at` is added to the offsets of references.
@@ -126,6 +128,9 @@ impl Tokens for Walk<'_, '_> {
             Token::EndTag { name } => {
                 self.raw = None;
                 self.in_drawing &= name != b"svg";
+                if name == b"body" {
+                    self.walked.body_end = Some(range.start);
+                }
             }
             Token::Comment { value } if self.at_start => self.first_comment(value, range),
             Token::String { value } => self.raw_text(value, range),

@@ -139,6 +139,13 @@ pub trait TextVisitor {
     }
 }
 
+/// A closure is a visitor that looks at URLs alone.
+impl<F: FnMut(Reference<'_>) -> Option<String>> TextVisitor for F {
+    fn url(&mut self, reference: Reference<'_>) -> Option<String> {
+        self(reference)
+    }
+}
+
 /// Why a text can't be read exactly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Unclear {

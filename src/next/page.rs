@@ -35,6 +35,7 @@ pub fn rewrite(text: &str, markup: &mut dyn TextVisitor, payload: &mut dyn TextV
         mut edits,
         scripts,
         base,
+        ..
     } = html::walk(text, 0, markup);
     let mut router = Router::None;
     if let Some(pushes) = push::find(text, &scripts)? {
@@ -90,7 +91,8 @@ pub fn owners(path: &str) -> Vec<String> {
     }
 }
 
-fn pages_at(path: &str) -> Vec<String> {
+/// The paths that the page at a path may have, the most likely first.
+pub(crate) fn pages_at(path: &str) -> Vec<String> {
     if path.is_empty() {
         vec!["index.html".to_owned()]
     } else {

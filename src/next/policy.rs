@@ -13,8 +13,8 @@ use memchr::memmem;
 use ring::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 
 use super::html::{self, InlineScript};
-use super::tokens::{self, Token, Tokens};
-use super::{Edits, Reference, TextVisitor};
+use super::tokens::{self, Token};
+use super::{Edits, Reference};
 
 /// The hash algorithms that policies and `integrity` support, with their names.
 const ALGORITHMS: [(&str, &Algorithm); 3] = [("sha256", &SHA256), ("sha384", &SHA384), ("sha512", &SHA512)];
@@ -81,50 +81,29 @@ pub fn unescaped(page: &str, changed: &[(String, String)]) -> Option<String> {
     if changed.is_empty() || !names_hashes(page) {
         return None;
     }
-    let mut values = Values {
-        page,
-        changed,
-        edits: Edits::default(),
-    };
-    tokens::read(page, &mut values);
-    (!values.edits.is_empty()).then(|| values.edits.apply(page))
-}
-
-struct Values<'a> {
-    page: &'a str,
-    changed: &'a [(String, String)],
-    edits: Edits,
-}
-
-impl Tokens for Values<'_> {
-    fn token(&mut self, token: Token<'_>, range: Range<usize>) {
+    let mut edits = Edits::default();
+    tokens::read(page, &mut |token: Token<'_>, range: Range<usize>| {
         if let Token::AttributeValue { value } = token
-            && let Some(raw) = self.page.get(range.clone())
+            && let Some(raw) = page.get(range.clone())
             && raw.as_bytes() != value
         {
             let value = String::from_utf8_lossy(value);
-            let new = self
-                .changed
+            let new = changed
                 .iter()
                 .fold(value.to_string(), |value, (from, to)| value.replace(from, to));
-            let quote = range.start.checked_sub(1).and_then(|at| self.page.as_bytes().get(at));
+            let quote = range.start.checked_sub(1).and_then(|at| page.as_bytes().get(at));
             if new != value && matches!(quote, Some(b'"' | b'\'')) {
-                self.edits.replace(range.clone(), html::escaped(&new));
+                edits.replace(range, html::escaped(&new));
             }
         }
-    }
+    });
+    (!edits.is_empty()).then(|| edits.apply(page))
 }
 
 /// The inline scripts of a page.
 #[must_use]
 pub fn scripts(page: &str) -> Vec<InlineScript> {
-    struct Nothing;
-    impl TextVisitor for Nothing {
-        fn url(&mut self, _: Reference<'_>) -> Option<String> {
-            None
-        }
-    }
-    html::walk(page, 0, &mut Nothing).scripts
+    html::walk(page, 0, &mut |_: Reference<'_>| None).scripts
 }
 
 #[cfg(test)]

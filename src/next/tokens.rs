@@ -16,6 +16,12 @@ pub(super) trait Tokens {
     fn token(&mut self, token: Token<'_>, range: Range<usize>);
 }
 
+impl<F: FnMut(Token<'_>, Range<usize>)> Tokens for F {
+    fn token(&mut self, token: Token<'_>, range: Range<usize>) {
+        self(token, range);
+    }
+}
+
 /// Reads a page to its end. The text of scripts, styles and titles is one token each, as in a browser.
 pub(super) fn read(text: &str, tokens: &mut dyn Tokens) {
     let mut emitter = CallbackEmitter::<_, Infallible, usize>::new(Each(tokens));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::next::page::owners;
 use crate::next::url::{Resolver, Target};
-use crate::next::{Reference, TextVisitor, css, html};
+use crate::next::{Reference, css, html};
 
 /// A selection of files of the site.
 #[derive(Debug, serde::Deserialize)]
@@ -43,11 +43,16 @@ pub fn page_of(path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<String> {
 /// Returns the paths of the files of the site that a page makes a browser fetch. For a picture in several sizes it
 /// returns all of them. It does not cover what scripts fetch.
 pub fn named(path: &str, text: &str, resolver: &Resolver, is_file: &dyn Fn(&str) -> bool) -> BTreeSet<String> {
-    let mut visit = NameIndex {
-        address: resolver.page_address(path),
-        resolver,
-        is_file,
-        files: BTreeSet::new(),
+    let address = resolver.page_address(path);
+    let mut files = BTreeSet::new();
+    let mut visit = |reference: Reference<'_>| {
+        if reference.position.is_fetched()
+            && let Target::Site(url) = resolver.resolve(&address, reference.url)
+            && is_file(&url.path)
+        {
+            files.insert(url.path);
+        }
+        None
     };
     if path.ends_with(".css") {
         // If the style sheet cannot be parsed to its end, the URLs before the error still count.
@@ -55,26 +60,7 @@ pub fn named(path: &str, text: &str, resolver: &Resolver, is_file: &dyn Fn(&str)
     } else {
         html::walk(text, 0, &mut visit);
     }
-    visit.files
-}
-
-struct NameIndex<'a> {
-    address: String,
-    resolver: &'a Resolver,
-    is_file: &'a dyn Fn(&str) -> bool,
-    files: BTreeSet<String>,
-}
-
-impl TextVisitor for NameIndex<'_> {
-    fn url(&mut self, reference: Reference<'_>) -> Option<String> {
-        if reference.position.is_fetched()
-            && let Target::Site(url) = self.resolver.resolve(&self.address, reference.url)
-            && (self.is_file)(&url.path)
-        {
-            self.files.insert(url.path);
-        }
-        None
-    }
+    files
 }
 
 #[cfg(test)]

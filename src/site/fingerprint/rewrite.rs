@@ -13,7 +13,7 @@ use crate::model::digest::{Digest, Hasher};
 use crate::model::path::SitePath;
 use crate::next::build_id::{Renaming, overwrite};
 use crate::next::url::{Resolver, Target};
-use crate::next::{Reference, TextVisitor, inline_scripts, page, policy, render_key};
+use crate::next::{Reference, inline_scripts, page, policy, render_key};
 use crate::rules::csp::Policy;
 use crate::rules::fingerprint;
 
@@ -216,36 +216,22 @@ impl Rewriter {
             return None;
         }
         let address = self.resolver.page_address(change.base.as_str());
-        let visit = || Fingerprints {
-            rewriter: self,
-            change,
-            address: &address,
+        let visit = |reference: Reference<'_>| {
+            if !reference.position.takes_fingerprint() || reference.url.contains('?') {
+                return None;
+            }
+            let Target::Site(url) = self.resolver.resolve(&address, reference.url) else {
+                return None;
+            };
+            let (index, hash) = self.copies.get(&url.path)?;
+            change.allowed.binary_search(index).ok()?;
+            Some(fingerprint::added(reference.url, hash))
         };
         let edits = match change.language {
-            Language::Page => page::rewrite(text, &mut visit(), &mut visit()).ok()?.edits,
-            Language::Payload => page::rewrite_payload(text, &mut visit()).ok()?,
+            Language::Page => page::rewrite(text, &mut &visit, &mut &visit).ok()?.edits,
+            Language::Payload => page::rewrite_payload(text, &mut &visit).ok()?,
             Language::Unread => return None,
         };
         (!edits.is_empty()).then(|| edits.apply(text))
-    }
-}
-
-struct Fingerprints<'a> {
-    rewriter: &'a Rewriter,
-    change: &'a RewritePlan,
-    address: &'a str,
-}
-
-impl TextVisitor for Fingerprints<'_> {
-    fn url(&mut self, reference: Reference<'_>) -> Option<String> {
-        if !reference.position.takes_fingerprint() || reference.url.contains('?') {
-            return None;
-        }
-        let Target::Site(url) = self.rewriter.resolver.resolve(self.address, reference.url) else {
-            return None;
-        };
-        let (index, hash) = self.rewriter.copies.get(&url.path)?;
-        self.change.allowed.binary_search(index).ok()?;
-        Some(fingerprint::added(reference.url, hash))
     }
 }

@@ -77,21 +77,14 @@ pub(super) fn base_of(text: &str, address: &str) -> Option<String> {
     // Few pages have one, and searching for it is far cheaper than parsing the page twice.
     let head = text.find("<body").map_or(text, |body| &text[..body]);
     let may_have_one = head.contains("<base") || head.contains("<BASE");
-    let base = may_have_one.then(|| html::walk(head, 0, &mut Deaf).base).flatten()?;
+    let base = may_have_one
+        .then(|| html::walk(head, 0, &mut |_: Reference<'_>| None).base)
+        .flatten()?;
     if is_relative(&base) {
         let folder = address.rfind('/').map_or("", |slash| &address[..=slash]);
         return Some(format!("{folder}{base}"));
     }
     Some(base)
-}
-
-/// Visitor that ignores everything.
-struct Deaf;
-
-impl TextVisitor for Deaf {
-    fn url(&mut self, _: Reference<'_>) -> Option<String> {
-        None
-    }
 }
 
 /// Returns the files whose URLs get a fingerprint in a page.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::asset::Asset;
 use crate::model::encoding::Coding;
+use crate::next::page::pages_at;
 use crate::next::url::{decoded, encoded};
 use crate::rules::Redirects;
 
@@ -81,7 +82,7 @@ impl<'a> Paths<'a> {
     #[must_use]
     pub fn page(&self, path: &str) -> Option<usize> {
         let path = path.trim_end_matches('/');
-        candidates(path).into_iter().find_map(|path| self.file(&path))
+        pages_at(path).into_iter().find_map(|path| self.file(&path))
     }
 
     /// Returns the file that a visitor of a path gets.
@@ -98,7 +99,7 @@ impl<'a> Paths<'a> {
         }
         let folded = folded(path.trim_end_matches('/'));
         let otherwise = std::iter::once(folded.clone())
-            .chain(candidates(&folded))
+            .chain(pages_at(&folded))
             .find_map(|path| self.folded().get(&path).copied());
         otherwise.map_or(Lookup::Nothing, Lookup::Otherwise)
     }
@@ -207,12 +208,4 @@ impl<'a> AskedPaths<'a> {
 fn folded(path: &str) -> String {
     let composed = icu_normalizer::ComposingNormalizerBorrowed::new_nfc().normalize(path);
     composed.to_lowercase()
-}
-
-fn candidates(path: &str) -> Vec<String> {
-    if path.is_empty() {
-        vec!["index.html".to_owned()]
-    } else {
-        vec![format!("{path}.html"), format!("{path}/index.html")]
-    }
 }
