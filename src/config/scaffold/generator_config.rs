@@ -1,15 +1,59 @@
-//! The configuration of Docusaurus, Astro or `VitePress`, as far as its text shows it without being run. Pure.
-//!
-//! As with that of Next.js, only plain values are read: this module must never guess.
+//! The configuration of a generator, as far as its text shows it without being run. Pure.
 
-use super::next_config::{Setting, inner_setting, setting, tokens};
+use super::script::{Setting, inner_setting, setting, tokens};
 use crate::model::generator::Generator;
 
-/// The names of the configurations, without their endings.
-pub const FILES: [(Generator, &str); 3] = [
-    (Generator::Docusaurus, "docusaurus.config"),
-    (Generator::Astro, "astro.config"),
-    (Generator::VitePress, ".vitepress/config"),
+/// A generator's configuration: where it is, and how it spells the settings that matter to a publish.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigForm {
+    /// The generator.
+    pub generator: Generator,
+    /// The name of the file, without its ending.
+    pub file: &'static str,
+    /// The name of the path that all addresses of the site start with.
+    pub base: &'static str,
+    /// The name of the folder of the export. `None`: it is an option of the command line.
+    out: Option<&'static str>,
+    /// The folder of the export if it is not set.
+    default_out: &'static str,
+    /// The command that writes the export.
+    pub command: &'static str,
+}
+
+/// The configurations of all generators, Next.js's first.
+pub const FORMS: [ConfigForm; 4] = [
+    ConfigForm {
+        generator: Generator::Next,
+        file: "next.config",
+        base: "basePath",
+        out: Some("distDir"),
+        default_out: super::OUT,
+        command: "next build",
+    },
+    ConfigForm {
+        generator: Generator::Docusaurus,
+        file: "docusaurus.config",
+        base: "baseUrl",
+        out: None,
+        default_out: "build",
+        command: "docusaurus build",
+    },
+    ConfigForm {
+        generator: Generator::Astro,
+        file: "astro.config",
+        base: "base",
+        out: Some("outDir"),
+        default_out: "dist",
+        command: "astro build",
+    },
+    ConfigForm {
+        generator: Generator::VitePress,
+        file: ".vitepress/config",
+        base: "base",
+        out: Some("outDir"),
+        default_out: ".vitepress/dist",
+        command: "vitepress build",
+    },
 ];
 
 /// The endings of a configuration.
@@ -18,46 +62,43 @@ pub const ENDINGS: [&str; 6] = ["ts", "mjs", "js", "mts", "cts", "cjs"];
 /// The settings that matter to a publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GeneratorConfig {
-    /// The generator whose configuration it is.
-    pub generator: Generator,
-    /// The public address.
+    /// How they are spelled.
+    pub form: &'static ConfigForm,
+    /// Next.js's `output`: only `export` produces a folder of files.
+    pub output: Setting,
+    /// The public address. Next.js has none.
     pub address: Setting,
     /// The path that all addresses of the site start with.
-    pub base: Setting,
+    base: Setting,
     /// Where the export goes.
-    pub out: Setting,
+    out: Setting,
 }
 
 impl GeneratorConfig {
     /// Parses the text of the file.
     #[must_use]
-    pub fn read(generator: Generator, text: &str) -> Self {
+    pub fn read(form: &'static ConfigForm, text: &str) -> Self {
         let tokens = tokens(text);
         let of = |key| setting(&tokens, key);
-        let (address, base, out) = match generator {
-            // Its folder is an option of the command line.
-            Generator::Docusaurus => (of("url"), of("baseUrl"), Setting::Absent),
-            Generator::VitePress => (inner_setting(&tokens, "sitemap", "hostname"), of("base"), of("outDir")),
-            Generator::Astro | Generator::Next | Generator::Static => (of("site"), of("base"), of("outDir")),
-        };
         Self {
-            generator,
-            address,
-            base,
-            out,
+            form,
+            output: of("output"),
+            address: match form.generator {
+                Generator::Docusaurus => of("url"),
+                Generator::Astro => of("site"),
+                Generator::VitePress => inner_setting(&tokens, "sitemap", "hostname"),
+                Generator::Next | Generator::Static => Setting::Absent,
+            },
+            base: of(form.base),
+            out: form.out.map(of).unwrap_or_default(),
         }
     }
 
     /// The folder of the export, relative to the site; `None` if only running the file would show it.
     #[must_use]
     pub fn destination(&self) -> Option<&str> {
-        let default = match self.generator {
-            Generator::Docusaurus => "build",
-            Generator::VitePress => ".vitepress/dist",
-            Generator::Astro | Generator::Next | Generator::Static => "dist",
-        };
         match &self.out {
-            Setting::Absent => Some(default),
+            Setting::Absent => Some(self.form.default_out),
             Setting::Is(folder) => Some(folder.trim_start_matches("./").trim_end_matches('/')),
             Setting::Computed => None,
         }
@@ -70,31 +111,16 @@ impl GeneratorConfig {
         let base = self.base.plain()?.trim_matches('/');
         (!base.is_empty()).then(|| format!("/{base}"))
     }
-
-    /// The name of [`Self::base`] in the file.
-    #[must_use]
-    pub const fn base_key(&self) -> &'static str {
-        match self.generator {
-            Generator::Docusaurus => "baseUrl",
-            Generator::Astro | Generator::VitePress | Generator::Next | Generator::Static => "base",
-        }
-    }
-
-    /// The command that writes the export.
-    #[must_use]
-    pub const fn command(&self) -> &'static str {
-        match self.generator {
-            Generator::Docusaurus => "docusaurus build",
-            Generator::Astro => "astro build",
-            Generator::VitePress => "vitepress build",
-            Generator::Next | Generator::Static => "next build",
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(generator: Generator, text: &str) -> GeneratorConfig {
+        let form = FORMS.iter().find(|form| form.generator == generator).unwrap();
+        GeneratorConfig::read(form, text)
+    }
 
     fn is(text: &str) -> Setting {
         Setting::Is(text.to_owned())
@@ -102,7 +128,7 @@ mod tests {
 
     #[test]
     fn address_base_and_folder_of_each_generator_are_read() {
-        let docusaurus = GeneratorConfig::read(
+        let docusaurus = read(
             Generator::Docusaurus,
             "// @ts-check\nconst config = {\n  title: 'Docs', url: 'https://docs.acme.dev', baseUrl: '/handbook/',\n  \
              themeConfig: { navbar: { items: [{ url: 'https://no.dev' }] } },\n};\nexport default config;",
@@ -110,7 +136,7 @@ mod tests {
         assert_eq!(docusaurus.address, is("https://docs.acme.dev"));
         assert_eq!(docusaurus.base_path().as_deref(), Some("/handbook"));
         assert_eq!(docusaurus.destination(), Some("build"));
-        let astro = GeneratorConfig::read(
+        let astro = read(
             Generator::Astro,
             "export default defineConfig({ site: \"https://docs.acme.dev\", base: 'docs', outDir: './public_html/',\n\
              image: { outDir: 'no' }, integrations: [sitemap()] });",
@@ -118,7 +144,7 @@ mod tests {
         assert_eq!(astro.address, is("https://docs.acme.dev"));
         assert_eq!(astro.base_path().as_deref(), Some("/docs"));
         assert_eq!(astro.destination(), Some("public_html"));
-        let vitepress = GeneratorConfig::read(
+        let vitepress = read(
             Generator::VitePress,
             "export default defineConfig({ base: '/', hostname: 'https://no.dev',\n\
              sitemap: { transformItems: (items) => { return items }, hostname: 'https://docs.acme.dev' } })",
@@ -130,15 +156,15 @@ mod tests {
 
     #[test]
     fn what_is_computed_or_leads_elsewhere_is_not_guessed() {
-        let docusaurus = GeneratorConfig::read(Generator::Docusaurus, "export default { url: process.env.URL ?? 'x' }");
+        let docusaurus = read(Generator::Docusaurus, "export default { url: process.env.URL ?? 'x' }");
         assert_eq!(docusaurus.address, Setting::Computed);
-        let astro = GeneratorConfig::read(
+        let astro = read(
             Generator::Astro,
             "export default { site: SITE, outDir: join('a', 'b') }",
         );
         assert_eq!((&astro.address, astro.destination()), (&Setting::Computed, None));
         for out in ["../dist", "/srv/www", ""] {
-            let astro = GeneratorConfig::read(Generator::Astro, &format!("export default {{ outDir: '{out}' }}"));
+            let astro = read(Generator::Astro, &format!("export default {{ outDir: '{out}' }}"));
             assert_eq!(astro.destination(), None, "{out}");
         }
         for text in [
@@ -146,7 +172,7 @@ mod tests {
             "export default {}",
             "sitemap: {",
         ] {
-            let vitepress = GeneratorConfig::read(Generator::VitePress, text);
+            let vitepress = read(Generator::VitePress, text);
             assert_eq!(vitepress.address, Setting::Absent, "{text}");
         }
     }

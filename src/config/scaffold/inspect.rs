@@ -13,10 +13,9 @@ use std::time::SystemTime;
 use globset::{Glob, GlobMatcher};
 use serde_json::Value;
 
-use super::generator_config::{ENDINGS, FILES, GeneratorConfig};
-use super::next_config::NextConfig;
+use super::generator_config::{ENDINGS, FORMS, GeneratorConfig};
 use super::ssh_config::{Alias, aliases, includes};
-use super::{OUT, Project, Sourced, name_of, site_of};
+use super::{Project, Sourced, name_of, site_of};
 use crate::model::generator::Generator;
 use crate::next::document;
 
@@ -37,15 +36,6 @@ const DEPTH: usize = 5;
 
 /// The search stops after this many folders.
 const MOST_FOLDERS: usize = 2_000;
-
-const CONFIGS: [&str; 6] = [
-    "next.config.ts",
-    "next.config.mjs",
-    "next.config.js",
-    "next.config.cjs",
-    "next.config.mts",
-    "next.config.cts",
-];
 
 /// How many pages of an export are searched for the site's own URL.
 const MOST_PAGES: usize = 50;
@@ -78,29 +68,28 @@ const SOURCES: [&str; 11] = [
 #[must_use]
 pub fn inspect(folder: &Path, surroundings: &Surroundings) -> Project {
     let places = places(folder);
-    let configs: Vec<(String, &str, NextConfig)> = places.iter().filter_map(|place| next(folder, place)).collect();
-    // Of the nearest configurations, prefer one that produces an export, then the one with the newest export.
-    let nearest = configs.first().map(|(place, ..)| depth(place));
-    let next = configs
-        .iter()
-        .filter(|(place, ..)| Some(depth(place)) == nearest)
-        .max_by_key(|(place, _, config)| {
-            let makes_export = config.output.plain() == Some("export");
-            (makes_export, age(&folder.join(destination_of(place, config))))
+    let configs = places.iter().filter_map(|place| Some((place, config(folder, place)?)));
+    let configs: Vec<(&String, Sourced<GeneratorConfig>)> = configs.collect();
+    // Next.js's counts before others. Of the nearest, prefer one that produces an export, then the one with the newest export.
+    let of_next = || {
+        configs
+            .iter()
+            .filter(|(_, config)| config.value.form.generator == Generator::Next)
+    };
+    let nearest = of_next().next().map(|(place, _)| depth(place));
+    let found = of_next()
+        .filter(|(place, _)| Some(depth(place)) == nearest)
+        .max_by_key(|(place, config)| {
+            let makes_export = config.value.output.plain() == Some("export");
+            (
+                makes_export,
+                destination(place, config).and_then(|export| age(&folder.join(export))),
+            )
         })
         .or(configs.first());
-    let other = match next {
-        Some(_) => None,
-        None => places.iter().find_map(|place| other(folder, place)),
-    };
-    let site = next.map(|(place, ..)| place).or(other.as_ref().map(|(place, _)| place));
-    let site = site.map_or("", String::as_str);
-    let of_other = other
-        .as_ref()
-        .and_then(|(place, config)| Some(joined(place, config.value.destination()?)));
-    let destination = next
-        .map(|(place, _, config)| destination_of(place, config))
-        .or(of_other);
+    let site = found.map_or("", |(place, _)| place.as_str());
+    let destination = found.and_then(|(place, config)| destination(place, config));
+    let config = found.map(|(_, config)| config);
     let mut exports: Vec<String> = places
         .iter()
         .filter(|place| is_export(&folder.join(place)))
@@ -121,7 +110,7 @@ pub fn inspect(folder: &Path, surroundings: &Surroundings) -> Project {
     let found = SiteFolder {
         folder,
         site,
-        other: other.as_ref().map(|(_, config)| config),
+        config,
         package: package
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or_default(),
@@ -131,15 +120,14 @@ pub fn inspect(folder: &Path, surroundings: &Surroundings) -> Project {
         name: found.name(),
         url: found.url(export.as_deref()),
         build: if site.is_empty() { found.build() } else { None },
-        sources: match (&next, &other) {
-            (None, None) => Vec::new(),
+        sources: match config {
             // Its pages may lie beside its packages.
-            (_, Some((_, config))) if config.value.generator == Generator::VitePress => Vec::new(),
-            _ if !site.is_empty() => Vec::new(),
-            _ => sources(folder, other.as_ref().map(|(_, config)| &*config.from)),
+            Some(config) if site.is_empty() && config.value.form.generator != Generator::VitePress => {
+                sources(folder, &config.from)
+            }
+            _ => Vec::new(),
         },
-        next: next.map(|(place, name, config)| Sourced::new(config.clone(), joined(place, name))),
-        other: other.map(|(_, config)| config),
+        config: config.cloned(),
         destination,
         exports,
         aliases: surroundings.home.as_deref().map(of_ssh).unwrap_or_default(),
@@ -263,26 +251,18 @@ fn pages(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Where `next build` writes the export of a site.
-fn destination_of(place: &str, config: &NextConfig) -> String {
-    let dist = config.dist_dir.plain().unwrap_or(OUT);
-    joined(place, dist.trim_end_matches('/'))
+/// Where the build of a site writes the export.
+fn destination(place: &str, config: &Sourced<GeneratorConfig>) -> Option<String> {
+    Some(joined(place, config.value.destination()?))
 }
 
-fn next(folder: &Path, place: &str) -> Option<(String, &'static str, NextConfig)> {
-    CONFIGS.iter().find_map(|name| {
-        let text = read(&folder.join(place).join(name))?;
-        Some((place.to_owned(), *name, NextConfig::read(&text)))
-    })
-}
-
-/// The configuration of another generator in a folder.
-fn other(folder: &Path, place: &str) -> Option<(String, Sourced<GeneratorConfig>)> {
-    FILES.into_iter().find_map(|(generator, name)| {
+/// The configuration of a generator in a folder.
+fn config(folder: &Path, place: &str) -> Option<Sourced<GeneratorConfig>> {
+    FORMS.iter().find_map(|form| {
         ENDINGS.into_iter().find_map(|ending| {
-            let file = joined(place, &format!("{name}.{ending}"));
-            let config = GeneratorConfig::read(generator, &read(&folder.join(&file))?);
-            Some((place.to_owned(), Sourced::new(config, file)))
+            let file = joined(place, &format!("{}.{ending}", form.file));
+            let config = GeneratorConfig::read(form, &read(&folder.join(&file))?);
+            Some(Sourced::new(config, file))
         })
     })
 }
@@ -292,8 +272,8 @@ struct SiteFolder<'a> {
     folder: &'a Path,
     /// The path of the site in the folder.
     site: &'a str,
-    /// Its configuration, if it is one of another generator than Next.js.
-    other: Option<&'a Sourced<GeneratorConfig>>,
+    /// Its configuration.
+    config: Option<&'a Sourced<GeneratorConfig>>,
     /// Its package file; null if there is none.
     package: Value,
     remote: Option<&'a str>,
@@ -333,8 +313,8 @@ impl SiteFolder<'_> {
         // In this order: GitHub Pages' file, the generator's configuration, npm's key, and the files and links for search engines.
         in_files("CNAME", &|text| site_of(&format!("https://{}", text.trim())))
             .or_else(|| {
-                let other = self.other?;
-                Some(Sourced::new(site_of(other.value.address.plain()?)?, &*other.from))
+                let config = self.config?;
+                Some(Sourced::new(site_of(config.value.address.plain()?)?, &*config.from))
             })
             .or_else(|| {
                 let found = site_of(self.package["homepage"].as_str()?)?;
@@ -394,11 +374,10 @@ fn host_of_remote(remote: &str) -> Option<&str> {
     (!host.is_empty()).then_some(host)
 }
 
-fn sources(folder: &Path, config: Option<&str>) -> Vec<String> {
+fn sources(folder: &Path, config: &str) -> Vec<String> {
     let there = SOURCES
         .into_iter()
-        .chain(CONFIGS)
-        .chain(config)
+        .chain([config])
         .filter(|name| folder.join(name).exists());
     // An export in one of these folders is not a source.
     there
@@ -571,7 +550,7 @@ mod tests {
         let found = inspect(folder.path(), &Surroundings::default());
         assert_eq!(found.export(), Some("apps/docs/export"));
         assert_eq!(found.destination.as_deref(), Some("apps/docs/out"));
-        assert_eq!(found.next.as_ref().unwrap().from, "apps/docs/next.config.js");
+        assert_eq!(found.config.as_ref().unwrap().from, "apps/docs/next.config.js");
         assert_eq!(found.build, None);
         let note = &found.notes(&found.suggested())[0];
         assert!(

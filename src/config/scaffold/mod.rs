@@ -6,7 +6,7 @@
 
 mod generator_config;
 mod inspect;
-pub mod next_config;
+mod script;
 pub mod ssh_config;
 mod text;
 
@@ -14,8 +14,9 @@ pub use inspect::{Surroundings, inspect};
 pub use text::manifest;
 
 use crate::config::{self, ConfigError, WebUrl};
+use crate::model::generator::Generator;
 use generator_config::GeneratorConfig;
-use next_config::NextConfig;
+use script::Setting;
 use ssh_config::Alias;
 
 /// A value, and where it was found.
@@ -43,10 +44,8 @@ pub struct Project {
     pub name: Option<Sourced<String>>,
     /// The scheme and host of the public URL.
     pub url: Option<Sourced<String>>,
-    /// The Next.js configuration; `from` is its file.
-    pub next: Option<Sourced<NextConfig>>,
-    /// The configuration of another generator, if there is none of Next.js; `from` is its file.
-    pub other: Option<Sourced<GeneratorConfig>>,
+    /// The configuration of the generator; `from` is its file.
+    pub config: Option<Sourced<GeneratorConfig>>,
     /// Where the build writes the export, relative to the folder; only if there is a configuration.
     pub destination: Option<String>,
     /// The existing exports, relative to the folder; the one to propose comes first.
@@ -112,27 +111,21 @@ impl Project {
     /// The command that writes the export.
     #[must_use]
     pub fn command(&self) -> &'static str {
-        self.other.as_ref().map_or("next build", |other| other.value.command())
+        let config = self.config.as_ref();
+        config.map_or("next build", |config| config.value.form.command)
     }
 
     /// The file of the configuration.
     #[must_use]
     pub fn config_file(&self) -> Option<&String> {
-        let of_next = self.next.as_ref().map(|next| &next.from);
-        of_next.or(self.other.as_ref().map(|other| &other.from))
+        self.config.as_ref().map(|config| &config.from)
     }
 
     /// The base path, and where it was found.
     fn base_path(&self) -> Option<Sourced<String>> {
-        let of_next = self.next.as_ref().and_then(|next| {
-            let base = next.value.base_path.plain().filter(|base| !base.is_empty())?;
-            Some(Sourced::new(base.to_owned(), format!("`basePath` of {}", next.from)))
-        });
-        of_next.or_else(|| {
-            let other = self.other.as_ref()?;
-            let from = format!("`{}` of {}", other.value.base_key(), other.from);
-            Some(Sourced::new(other.value.base_path()?, from))
-        })
+        let config = self.config.as_ref()?;
+        let from = format!("`{}` of {}", config.value.form.base, config.from);
+        Some(Sourced::new(config.value.base_path()?, from))
     }
 
     /// The choice without any questions: the local target, which needs no setup.
@@ -161,19 +154,18 @@ impl Project {
     #[must_use]
     pub fn notes(&self, choice: &Choice) -> Vec<String> {
         let mut notes = Vec::new();
-        if let Some(next) = &self.next {
-            let (file, output) = (&next.from, &next.value.output);
-            match output.plain() {
-                Some("export") => {}
-                Some(other) => notes.push(format!(
+        if let Some(Sourced { value, from: file }) = &self.config
+            && value.form.generator == Generator::Next
+        {
+            match &value.output {
+                Setting::Is(output) if output == "export" => {}
+                Setting::Is(other) => notes.push(format!(
                     "{file} has output: \"{other}\", which makes no folder of files: write output: \"export\""
                 )),
-                None if *output == next_config::Setting::Absent => {
-                    notes.push(format!(
-                        "{file} has no `output`: without output: \"export\" there is nothing to publish"
-                    ));
-                }
-                None => {}
+                Setting::Absent => notes.push(format!(
+                    "{file} has no `output`: without output: \"export\" there is nothing to publish"
+                )),
+                Setting::Computed => {}
             }
         }
         match (self.export(), self.destination.as_deref()) {

@@ -1,4 +1,4 @@
-//! The settings of a `next.config.*`, as far as its text shows them without being run. Pure.
+//! Settings in a configuration that is a script, as far as its text shows them without being run. Pure.
 //!
 //! The file is a program. Only settings with plain values are read, given directly or through a constant of the same
 //! file. This module must never guess: a computed value is reported as computed.
@@ -21,30 +21,6 @@ impl Setting {
         match self {
             Self::Is(value) => Some(value),
             Self::Absent | Self::Computed => None,
-        }
-    }
-}
-
-/// The settings that matter to a publish.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NextConfig {
-    /// `output`: only `export` produces a folder of files.
-    pub output: Setting,
-    /// `distDir`: where the export is written instead of `out`.
-    pub dist_dir: Setting,
-    /// `basePath`.
-    pub base_path: Setting,
-}
-
-impl NextConfig {
-    /// Parses the text of the file.
-    #[must_use]
-    pub fn read(text: &str) -> Self {
-        let tokens = tokens(text);
-        Self {
-            output: setting(&tokens, "output"),
-            dist_dir: setting(&tokens, "distDir"),
-            base_path: setting(&tokens, "basePath"),
         }
     }
 }
@@ -260,6 +236,24 @@ fn expression(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct NextConfig {
+        output: Setting,
+        dist_dir: Setting,
+        base_path: Setting,
+    }
+
+    impl NextConfig {
+        fn read(text: &str) -> Self {
+            let tokens = tokens(text);
+            Self {
+                output: setting(&tokens, "output"),
+                dist_dir: setting(&tokens, "distDir"),
+                base_path: setting(&tokens, "basePath"),
+            }
+        }
+    }
 
     fn is(text: &str) -> Setting {
         Setting::Is(text.to_owned())

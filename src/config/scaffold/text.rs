@@ -226,7 +226,7 @@ fn watch(lines: &mut Lines, found: &Project) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::next_config::{NextConfig, Setting};
+    use super::super::generator_config::{FORMS, GeneratorConfig};
     use super::super::ssh_config::Alias;
     use super::super::{Choice, Project, Sourced, TargetChoice};
     use super::*;
@@ -236,11 +236,8 @@ mod tests {
         Project {
             name: Some(Sourced::new("docs".to_owned(), "package.json")),
             url: Some(Sourced::new("https://docs.example.com".to_owned(), "public/CNAME")),
-            next: Some(Sourced::new(
-                NextConfig {
-                    base_path: Setting::Is("/handbook".to_owned()),
-                    ..NextConfig::default()
-                },
+            config: Some(Sourced::new(
+                GeneratorConfig::read(&FORMS[0], "export default { basePath: '/handbook' }"),
                 "next.config.mjs",
             )),
             build: Some(Sourced::new(

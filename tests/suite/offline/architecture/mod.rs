@@ -27,7 +27,7 @@ const PURE: [&str; 37] = [
     "config/host_key.rs",
     "config/mod.rs",
     "config/pattern.rs",
-    "config/scaffold/next_config.rs",
+    "config/scaffold/script.rs",
     "config/scaffold/ssh_config.rs",
     "config/scaffold/text.rs",
     "config/section.rs",
