@@ -159,6 +159,18 @@ pub trait Observer: Send + Sync {
     fn notice(&self, event: Event);
 }
 
+impl dyn Observer + '_ {
+    /// Reports the amount of work of a running stage.
+    pub fn measured(&self, stage: Stage, items: u64, bytes: u64) {
+        self.notice(Event::StageMeasured { stage, items, bytes });
+    }
+
+    /// Reports that a part of the work was done.
+    pub fn progressed(&self, stage: Stage, items: u64, bytes: u64) {
+        self.notice(Event::Progressed { stage, items, bytes });
+    }
+}
+
 /// A stage in progress. The stage ends when this value is dropped, for whatever reason.
 #[must_use = "the stage ends at once"]
 pub struct Running<'a> {

@@ -92,6 +92,12 @@ impl SitePath {
         })
     }
 
+    /// Whether it is in a folder, or in one below that.
+    #[must_use]
+    pub fn is_below(&self, folder: &str) -> bool {
+        self.0.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// The last segment; empty for the top folder.
     #[must_use]
     pub fn name(&self) -> &str {

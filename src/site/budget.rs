@@ -69,9 +69,11 @@ pub fn measure(
 ) -> Result<Vec<Spending>, SourceError> {
     let budget = &config.budget;
     let mut spent = Vec::new();
-    let mut limits = Vec::new();
-    limits.extend(budget.first_load.map(|limit| ("first-load", limit)));
-    limits.extend(budget.scripts.map(|limit| ("scripts", limit)));
+    let limits = [("first-load", budget.first_load), ("scripts", budget.scripts)];
+    let limits: Vec<(&str, u64)> = limits
+        .into_iter()
+        .filter_map(|(key, limit)| Some((key, limit?)))
+        .collect();
     if !limits.is_empty() {
         let has_all = budget.first_load.is_some();
         let counts = |path: &&SitePath| has_all || is_script(path);
@@ -81,50 +83,41 @@ pub fn measure(
             spent.push(of_pages(key, limit, loads, &sizes));
         }
     }
-    // A copy is the same file under another name.
-    let is_copy = |path: &SitePath| {
-        let below = path.as_str().strip_prefix(config.fingerprint.prefix.as_str());
-        below.is_some_and(|below| below.starts_with('/'))
-    };
     let files = || {
-        let files = site.all_files().filter(|(path, _)| !is_copy(path));
+        // A copy is the same file under another name.
+        let files = site
+            .all_files()
+            .filter(|(path, _)| !path.is_below(&config.fingerprint.prefix));
         largest_first(files.map(|(path, file)| (path, file.size)).collect())
     };
     if let Some(limit) = budget.total {
         let parts = files();
         let bytes = parts.iter().map(|(_, bytes)| bytes).sum();
-        let excess = (bytes > limit).then_some(Excess {
-            path: None,
-            bytes,
-            parts,
-        });
-        spent.push(Spending {
-            key: "total",
-            path: None,
-            bytes,
-            limit,
-            excesses: excess.into_iter().collect(),
-        });
+        let path = None;
+        spent.push(spending("total", limit, [Excess { path, bytes, parts }].into_iter()));
     }
     if let Some(limit) = budget.file {
-        let files = files();
-        let over = files.iter().take_while(|(_, bytes)| *bytes > limit);
-        let excesses = over.map(|(path, bytes)| Excess {
-            path: Some(path.clone()),
-            bytes: *bytes,
+        let files = files().into_iter().map(|(path, bytes)| Excess {
+            path: Some(path),
+            bytes,
             parts: Vec::new(),
         });
-        let excesses = excesses.collect();
-        let (path, bytes) = files.into_iter().next().unzip();
-        spent.push(Spending {
-            key: "file",
-            path,
-            bytes: bytes.unwrap_or_default(),
-            limit,
-            excesses,
-        });
+        spent.push(spending("file", limit, files));
     }
     Ok(spent)
+}
+
+/// Compares all that was measured, the largest first, with the limit `key`.
+fn spending(key: &'static str, limit: u64, measured: impl Iterator<Item = Excess>) -> Spending {
+    let mut measured = measured.peekable();
+    let most = measured.peek();
+    Spending {
+        key,
+        path: most.and_then(|most| most.path.clone()),
+        bytes: most.map_or(0, |most| most.bytes),
+        limit,
+        excesses: measured.take_while(|one| one.bytes > limit).collect(),
+    }
 }
 
 /// A page and the files that it loads.
@@ -152,20 +145,12 @@ fn of_pages(key: &'static str, limit: u64, loads: &[FirstLoad], sizes: &HashMap<
         .map(|load| (load, counted(load).map(|(_, bytes)| bytes).sum()));
     let mut pages: Vec<(&FirstLoad, u64)> = pages.collect();
     pages.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.page.cmp(&b.0.page)));
-    let over = pages.iter().take_while(|(_, bytes)| *bytes > limit);
-    let excesses = over.map(|(load, bytes)| Excess {
+    let measured = pages.into_iter().map(|(load, bytes)| Excess {
         path: Some(load.page.clone()),
-        bytes: *bytes,
+        bytes,
         parts: largest_first(counted(load).map(|(path, bytes)| (path.clone(), bytes)).collect()),
     });
-    let (path, bytes) = pages.first().map(|(load, bytes)| (load.page.clone(), *bytes)).unzip();
-    Spending {
-        key,
-        path,
-        bytes: bytes.unwrap_or_default(),
-        limit,
-        excesses: excesses.collect(),
-    }
+    spending(key, limit, measured)
 }
 
 /// Returns how many bytes a browser is sent of each of these files.

@@ -64,10 +64,7 @@ impl GrowthCheck {
     /// at their paths.
     #[must_use]
     pub fn grown(&self, site: &Site, changes: &Changes, former: &HashMap<SitePath, Option<File>>) -> Grown {
-        let is_own = |path: &SitePath| {
-            let below = path.as_str().strip_prefix(self.copies.as_str());
-            !below.is_some_and(|below| below.starts_with('/'))
-        };
+        let is_own = |path: &SitePath| !path.is_below(&self.copies);
         let files = site.all_files().filter(|(path, _)| is_own(path));
         let now: u64 = files.map(|(_, file)| file.size).sum();
         let paths = changes.list.iter().map(|change| &change.path);

@@ -21,7 +21,7 @@ use rustix::process::{Pid, test_kill_process};
 
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Recipe};
-use crate::model::event::{Event, Observer, Running, Stage};
+use crate::model::event::{Observer, Running, Stage};
 use crate::model::manifest::Site;
 use crate::model::path::{SitePath, printable};
 use crate::model::redirect::{self, Redirect};
@@ -299,11 +299,7 @@ fn write_all(site: &Site, source: &dyn Source, growing: &Path, observer: &dyn Ob
     let files: Vec<(SitePath, &File)> = site.all_files().collect();
     files.par_iter().try_for_each(|(path, file)| {
         write_file(source, path, file, growing)?;
-        observer.notice(Event::Progressed {
-            stage: Stage::Encode,
-            items: 1,
-            bytes: file.size,
-        });
+        observer.progressed(Stage::Encode, 1, file.size);
         Ok::<(), BuildError>(())
     })?;
     for folder in site.folders.values() {

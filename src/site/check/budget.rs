@@ -102,9 +102,7 @@ fn finding(spending: &Spending, excess: &Excess, others: usize) -> RawFinding {
     let path = excess.path.as_ref().map_or("", SitePath::as_str);
     // Every build has other sizes, and with many pages another may be the largest.
     let place = if others > 0 { "several".to_owned() } else { steady(path) };
-    let mut finding = RawFinding::new(path, message, hint);
-    finding.fault = Some(format!("{place}: more than `{}`", spending.key));
-    finding
+    RawFinding::new(path, message, hint).of_many(format!("{place}: more than `{}`", spending.key))
 }
 
 /// How a site has grown since the live release.

@@ -84,9 +84,8 @@ fn inherited(material: Material<'_>) -> Option<RawFinding> {
     let message = format!("{fault}; the same in {others} other files");
     let hint = "give each page its own `alternates.canonical`, and take it out of the root layout: search engines leave \
                 out a page whose canonical link leads to another";
-    let mut finding = RawFinding::new(asset.path.clone(), message, hint).at(line);
-    finding.fault = Some(fault);
-    Some(finding)
+    let finding = RawFinding::new(asset.path.clone(), message, hint).at(line);
+    Some(finding.of_many(fault))
 }
 
 fn of_crawl(material: Material<'_>, file: File<'_>, crawl: &Crawl) -> Vec<RawFinding> {
@@ -128,9 +127,8 @@ fn of_crawl(material: Material<'_>, file: File<'_>, crawl: &Crawl) -> Vec<RawFin
             more => format!(", and {more} more like it"),
         };
         let message = format!("{} {fault}{more}", shortened(&first.url));
-        let mut finding = RawFinding::new(path.clone(), message, hint).at(first.line);
-        finding.fault = Some(format!("addresses in {path}: {fault}"));
-        findings.push(finding);
+        let finding = RawFinding::new(path.clone(), message, hint).at(first.line);
+        findings.push(finding.of_many(format!("addresses in {path}: {fault}")));
     }
     findings
 }

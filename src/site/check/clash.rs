@@ -35,11 +35,8 @@ fn clash(assets: &[Asset], taken: &str, is_folder: bool) -> Option<RawFinding> {
 
 fn among_copies(material: Material<'_>) -> impl Iterator<Item = RawFinding> {
     let folder = material.copies;
-    let below = move |path: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-    let strangers = material
-        .assets
-        .iter()
-        .filter(move |asset| below(asset.path.as_str()) && !is_copy(asset.path.name()));
+    let is_stranger = move |asset: &&Asset| asset.path.is_below(folder) && !is_copy(asset.path.name());
+    let strangers = material.assets.iter().filter(is_stranger);
     strangers.map(move |asset| {
         RawFinding::new(
             asset.path.clone(),

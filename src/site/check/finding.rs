@@ -167,6 +167,12 @@ impl RawFinding {
         self
     }
 
+    /// Makes the finding one about several files: `fault` is the message without what differs between builds.
+    pub(super) fn of_many(mut self, fault: impl Into<String>) -> Self {
+        self.fault = Some(fault.into());
+        self
+    }
+
     /// Marks the finding as never known, whatever is live. An error then stops every publish.
     pub(super) fn always(mut self) -> Self {
         self.always = true;

@@ -101,9 +101,7 @@ fn of_hidden(hidden: &[(&str, Option<u32>)], all: usize, fault: &str) -> Option<
         2 => format!("{fault}, as does one other page"),
         count => format!("{fault}, as do {} other pages", count - 1),
     };
-    let mut finding = RawFinding::new(path, message, HINT).at(line);
-    finding.fault = Some(fault.to_owned());
-    Some(finding)
+    Some(RawFinding::new(path, message, HINT).at(line).of_many(fault))
 }
 
 /// Finds pages that a sitemap lists and that ask not to be listed.
@@ -124,9 +122,7 @@ fn listed(material: Material<'_>) -> Vec<RawFinding> {
         let fault = "this sitemap lists pages that ask search engines to leave them out".to_owned();
         let message = format!("{fault}: {}", first_names(&pages, NAMED));
         let hint = "take them out of the sitemap, or `noindex` out of the pages";
-        let mut finding = RawFinding::new(file.asset.path.clone(), message, hint);
-        finding.fault = Some(fault);
-        Some(finding)
+        Some(RawFinding::new(file.asset.path.clone(), message, hint).of_many(fault))
     });
     found.collect()
 }

@@ -62,9 +62,7 @@ fn titles(pages: &[(File<'_>, &Head)]) -> Vec<RawFinding> {
             let fault = format!("other pages have the title \"{}\", too", shortened(title));
             let message = format!("{fault}: {}", first_names(others, NAMED));
             let hint = "give each page a title of its own, so that they differ in search results and in tabs";
-            let mut finding = RawFinding::new((*first).clone(), message, hint);
-            finding.fault = Some(fault);
-            findings.push(finding);
+            findings.push(RawFinding::new((*first).clone(), message, hint).of_many(fault));
         }
     }
     findings

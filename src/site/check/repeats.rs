@@ -18,9 +18,8 @@ pub(super) struct Repeats<'a, K> {
 
 impl<'a, K: Ord> Repeats<'a, K> {
     pub fn new() -> Self {
-        Self {
-            places: BTreeMap::new(),
-        }
+        let places = BTreeMap::new();
+        Self { places }
     }
 
     /// Adds a fault. Only the first occurrence in each file counts.
@@ -46,9 +45,8 @@ impl<'a, K: Ord> Repeats<'a, K> {
             } else if let Some((path, line)) = places.first() {
                 let others = places.len() - 1;
                 let told = format!("{message}; the same in {others} other files");
-                let mut finding = RawFinding::new((*path).clone(), told, hint).at(*line);
-                finding.fault = Some(message);
-                findings.push(finding);
+                let finding = RawFinding::new((*path).clone(), told, hint).at(*line);
+                findings.push(finding.of_many(message));
             }
         }
         findings

@@ -93,22 +93,18 @@ pub fn fingerprint(
     let mut rewriter = Rewriter::new(resolver, renaming).with_policy(policy);
     surveyed.set_proofs(&mut rewriter)?;
     let copies = names::name(assets, survey, options, &mut rewriter);
-    observer.notice(Event::StageMeasured {
-        stage: Stage::Fingerprint,
-        items: assets.len() as u64,
-        bytes: assets.iter().map(|asset| asset.size).sum(),
-    });
+    observer.measured(
+        Stage::Fingerprint,
+        assets.len() as u64,
+        assets.iter().map(|asset| asset.size).sum(),
+    );
     let rewriter = Arc::new(rewriter);
 
     let changed: Result<Vec<Option<RewriteOutcome>>, SourceError> = (0..assets.len())
         .into_par_iter()
         .map(|index| {
             let digested = surveyed.outcome(index, &rewriter, options.csp);
-            observer.notice(Event::Progressed {
-                stage: Stage::Fingerprint,
-                items: 1,
-                bytes: assets[index].size,
-            });
+            observer.progressed(Stage::Fingerprint, 1, assets[index].size);
             digested
         })
         .collect();

@@ -9,7 +9,7 @@ use super::read::{self, Broken};
 use super::{Scan, ScanError};
 use crate::model::asset::GivenEncodings;
 use crate::model::encoding::Coding;
-use crate::model::event::{Event, Observer, Stage};
+use crate::model::event::{Observer, Stage};
 use crate::model::path::SitePath;
 
 /// Updates a scan of `export`. `changed` must contain every path below it at which something may have changed. Returns
@@ -51,11 +51,7 @@ pub fn again(
             }
             Err(Broken::Vanished | Broken::TooLarge(_) | Broken::Unreadable(_)) => return Ok(None),
         };
-        observer.notice(Event::Progressed {
-            stage: Stage::Scan,
-            items: 1,
-            bytes: asset.size,
-        });
+        observer.progressed(Stage::Scan, 1, asset.size);
     }
     Ok(Some(scan))
 }

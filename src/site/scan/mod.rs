@@ -84,11 +84,11 @@ pub fn scan(export: &Path, options: &ScanOptions<'_>, observer: &dyn Observer) -
     let faults = &mut walked.faults;
 
     let stamped = keep_good(stamped, |found| &found.path, faults)?;
-    observer.notice(Event::StageMeasured {
-        stage: Stage::Scan,
-        items: stamped.len() as u64,
-        bytes: stamped.iter().map(|(_, stamp)| stamp.size).sum(),
-    });
+    observer.measured(
+        Stage::Scan,
+        stamped.len() as u64,
+        stamped.iter().map(|(_, stamp)| stamp.size).sum(),
+    );
     let (files, remembered) = digests(&root, stamped, cache.as_ref(), faults, observer)?;
     if let Some(cache) = cache
         && let Err(error) = cache.keep(&files, remembered)
@@ -179,10 +179,7 @@ fn digests(
     faults: &mut Faults,
     observer: &dyn Observer,
 ) -> Result<(Vec<HashedFile>, u64), ScanError> {
-    let progressed = |items, bytes| {
-        let stage = Stage::Scan;
-        observer.notice(Event::Progressed { stage, items, bytes });
-    };
+    let progressed = |items, bytes| observer.progressed(Stage::Scan, items, bytes);
     // The cache has its entries in the same order, so one pass over it is enough.
     stamped.par_sort_unstable_by(|(a, _), (b, _)| a.path.cmp(&b.path));
     let mut known = cache.map(DigestCache::look_up);

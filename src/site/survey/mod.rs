@@ -37,7 +37,7 @@ pub use self::policy::{PolicyFacts, RestrictedUrl};
 use crate::config::compile_globs;
 use crate::model::asset::Asset;
 use crate::model::digest::{Digest, Hasher};
-use crate::model::event::{Event, Observer, Stage};
+use crate::model::event::{Observer, Stage};
 use crate::model::generator::Generator;
 use crate::next::build_id::{self, Mention};
 use crate::next::client::{self, Client, Leads};
@@ -345,11 +345,7 @@ pub fn survey(
                 Some(_) => Ok(reading.nothing()),
                 None => reading.survey(ExportFile { index, asset, kind }),
             };
-            observer.notice(Event::Progressed {
-                stage: Stage::Check,
-                items: 1,
-                bytes: asset.size,
-            });
+            observer.progressed(Stage::Check, 1, asset.size);
             looked
         })
         .collect::<Result<Vec<FileReport>, SourceError>>()?;
