@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
+use super::pattern::Network;
 use super::section::{FromSection, Section, expect, owned_if, which};
 use super::target::{BASIC_AUTH, basic_auth};
-use super::url::WebUrl;
+use super::url::{WebUrl, host_name};
 use super::values::parse_duration;
 use crate::model::channel::ChannelName;
 
@@ -32,10 +33,8 @@ impl FromSection for Channels {
             expire: section
                 .read_text("expire", expire, |text| parse_duration(text).or_else(which))
                 .unwrap_or(Duration::from_hours(14 * 24)),
-            domain: section.read_text("domain", domain, |text| {
-                let reason = "is not a host name in lower case, without scheme, port and path";
-                owned_if(is_domain(text), text, reason)
-            }),
+            // It can have further labels in front of it.
+            domain: section.read_text("domain", domain, |text| host_name(text, "x.")),
             basic_auth: section.read_text("basic-auth", BASIC_AUTH, basic_auth),
             allow: section
                 .read_list("allow", allow, |text| {
@@ -64,20 +63,8 @@ impl Channels {
     }
 }
 
-/// Whether a text is a host name, as it is written in a URL, that can have further labels in front of it.
-fn is_domain(text: &str) -> bool {
-    let url = WebUrl::parse(&format!("https://x.{text}"));
-    url.is_ok_and(|url| url.host().strip_prefix("x.") == Some(text))
-}
-
 fn is_network(text: &str) -> bool {
-    let (address, bits) = text.split_once('/').unwrap_or((text, "0"));
-    let most = match address.parse() {
-        Ok(std::net::IpAddr::V4(_)) => 32,
-        Ok(std::net::IpAddr::V6(_)) => 128,
-        Err(_) => return false,
-    };
-    bits.bytes().all(|byte| byte.is_ascii_digit()) && bits.parse::<u8>().is_ok_and(|bits| bits <= most)
+    matches!(Network::new(text), Ok(Some(_)))
 }
 
 #[cfg(test)]
@@ -87,7 +74,7 @@ mod tests {
     #[test]
     fn domains_and_networks_are_what_nginx_can_be_given() {
         for domain in ["preview.docs.example.com", "localhost", "xn--bcher-kva.example"] {
-            assert!(is_domain(domain), "{domain}");
+            assert!(host_name(domain, "x.").is_ok(), "{domain}");
         }
         for other in [
             "",
@@ -99,7 +86,7 @@ mod tests {
             "a;b",
             "*.example.com",
         ] {
-            assert!(!is_domain(other), "{other}");
+            assert!(host_name(other, "x.").is_err(), "{other}");
         }
         for network in ["192.0.2.7", "192.0.2.0/24", "2001:db8::/32", "::1"] {
             assert!(is_network(network), "{network}");

@@ -63,11 +63,7 @@ impl Csp {
         if self.mode != CspMode::ReportOnly {
             return Ok(None);
         }
-        let place = Place {
-            file: "site-manifest.toml".to_owned(),
-            line: 1,
-        };
-        let mut rule = HeaderRule::new(place, "/*")?;
+        let mut rule = HeaderRule::new(Place::new("site-manifest.toml", 1), "/*")?;
         rule.set(REPORT_ONLY, &self.policy.of_header(self.report_uri.as_deref()))?;
         Ok(Some(rule))
     }

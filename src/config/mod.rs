@@ -60,7 +60,9 @@ use crate::rules::custom_headers::HeaderRule;
 use crate::rules::lines::RuleLines;
 use crate::rules::redirects::RedirectRule;
 use report::ProblemList;
-use section::{FromSection, Refusal, Section, expect, owned_if, quoted, suggestion, which};
+use section::{FromSection, Refusal, Section, expect, owned_if, quoted, suggestion, text, which};
+use shape::Shape;
+use url::host_name;
 use values::{globs, is_name, local_path, percent};
 
 /// Tables, and keys as `table.key`, that this version knows but does not act on. To enable a feature, remove its entry.
@@ -168,15 +170,7 @@ impl FromSection for Site {
                 .unwrap_or_else(|| "site".to_owned()),
             url: feature::url(section, "url"),
             aliases: section
-                .read_list("aliases", aliases, |text| {
-                    let url = WebUrl::parse(&format!("https://{text}"));
-                    let is_host = url.is_ok_and(|url| url.host() == text);
-                    owned_if(
-                        is_host,
-                        text,
-                        "is not a host name in lower case, without scheme, port and path",
-                    )
-                })
+                .read_list("aliases", aliases, |text| host_name(text, ""))
                 .unwrap_or_default(),
             export: section
                 .read_text("export", export, local_path)
@@ -293,10 +287,9 @@ fn types(section: &Section<'_>) -> OwnTypes {
         "a media type behind a glob over paths of the export",
         r#""application/json""#,
     );
-    section.each_text(wanted, |glob, media_type| {
-        types
-            .add(glob, media_type)
-            .map_err(|bad| Refusal::Which(bad.to_string()))
+    section.each(wanted, Shape::Text, |glob, media_type| {
+        let added = types.add(glob, text(media_type)?);
+        added.map_err(|bad| Refusal::Which(bad.to_string()))
     });
     types
 }

@@ -3,7 +3,7 @@
 //! A pattern is a regular expression between slashes, an address or a network, or otherwise plain text. Plain text also
 //! matches the spellings that HTML and JSON use for the characters that they escape.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
@@ -126,14 +126,14 @@ fn in_all_spellings(text: &str) -> String {
 
 /// A range of IP addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Network {
+pub(super) struct Network {
     address: IpAddr,
     bits: u8,
 }
 
 impl Network {
     /// Parses `10.0.0.0/16`, `fd00::/8`, or a single address; `None` if the text does not start with an address.
-    fn new(text: &str) -> Result<Option<Self>, PatternError> {
+    pub(super) fn new(text: &str) -> Result<Option<Self>, PatternError> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),
@@ -144,6 +144,8 @@ impl Network {
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits = match bits {
             None => Some(most),
+            // The number may have no sign.
+            Some(bits) if !bits.bytes().all(|byte| byte.is_ascii_digit()) => None,
             Some(bits) => bits.parse().ok().filter(|bits| *bits <= most),
         };
         match bits {
@@ -174,11 +176,8 @@ impl Network {
         };
         let found = runs.find_iter(bytes).filter(|run| {
             let text = std::str::from_utf8(run.as_bytes()).unwrap_or_default();
-            let address = match self.address {
-                IpAddr::V4(_) => text.parse().map(|address: Ipv4Addr| IpAddr::V4(address)),
-                IpAddr::V6(_) => text.parse().map(|address: Ipv6Addr| IpAddr::V6(address)),
-            };
-            address.is_ok_and(|address| self.holds(address)) && stands_alone(bytes, run.start(), run.end())
+            let is_one = text.parse().is_ok_and(|address| self.holds(address));
+            is_one && stands_alone(bytes, run.start(), run.end())
         });
         found.map(|run| (run.start(), run.as_bytes())).collect()
     }

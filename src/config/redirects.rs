@@ -16,10 +16,8 @@ pub(super) fn rule(section: &Section<'_>) -> Option<RedirectRule> {
     );
     let code = expect("301, 302, 307 or 308", "308");
     let own = |value: &str| Ok(value.to_owned());
-    section.require("from", address);
-    section.require("to", target);
-    let from = section.read_text("from", address, own);
-    let to = section.read_text("to", target, own);
+    let from = section.read_required("from", address, own);
+    let to = section.read_required("to", target, own);
     let codes = Shape::Numbers(Status::ALL.iter().map(|status| status.code()).collect());
     let status = section.read("status", code, codes, |value| {
         let number = whole::<u16>(value, 0..=999)?;

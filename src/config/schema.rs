@@ -46,11 +46,10 @@ pub fn value() -> Value {
     let schema = Schema {
         tables: report.into_tables(),
     };
-    let mut top = Map::new();
-    top.insert("$schema".to_owned(), json!("http://json-schema.org/draft-07/schema#"));
-    top.insert("title".to_owned(), json!("site-manifest.toml"));
-    top.append(&mut schema.table("", &schema.of("")));
-    Value::Object(top)
+    let mut top = schema.table("", &schema.of(""));
+    top["$schema"] = json!("http://json-schema.org/draft-07/schema#");
+    top["title"] = json!("site-manifest.toml");
+    top
 }
 
 struct Schema {
@@ -63,36 +62,33 @@ impl Schema {
     }
 
     /// The schema of the table at `path`.
-    fn table(&self, path: &str, table: &Table) -> Map<String, Value> {
-        let properties = table
-            .keys
-            .iter()
-            .map(|(name, key)| ((*name).to_owned(), Value::Object(self.key(path, name, key))));
-        let required: Vec<&str> = required(table).collect();
+    fn table(&self, path: &str, table: &Table) -> Value {
+        let keys = table.keys.iter();
+        let properties: Map<String, Value> = keys
+            .map(|(name, key)| ((*name).to_owned(), self.key(path, name, key)))
+            .collect();
         let others = match &table.others {
-            Some(Shape::Table) => Value::Object(self.kinds(path)),
-            Some(others) => Value::Object(plain(others)),
+            Some(Shape::Table) => self.kinds(path),
+            Some(others) => plain(others),
             None => json!(!table.is_closed),
         };
-        let mut schema = Map::new();
-        schema.insert("type".to_owned(), json!("object"));
-        schema.insert("properties".to_owned(), Value::Object(properties.collect()));
+        let mut schema = json!({ "type": "object", "properties": properties, "additionalProperties": others });
+        let required: Vec<&str> = required(table).collect();
         if !required.is_empty() {
-            schema.insert("required".to_owned(), json!(required));
+            schema["required"] = json!(required);
         }
-        schema.insert("additionalProperties".to_owned(), others);
         schema
     }
 
     /// The schema of one of the tables below `path`, which may have any name, and are of two kinds.
-    fn kinds(&self, path: &str) -> Map<String, Value> {
+    fn kinds(&self, path: &str) -> Value {
         let below = format!("{path}.");
         let mut kinds = self
             .tables
             .iter()
             .filter_map(|(path, table)| Some((path.strip_prefix(&below)?, table)));
         let (Some((first, one)), Some((_, other))) = (kinds.next(), kinds.next()) else {
-            return Map::new();
+            return json!({});
         };
         let mut all = one.clone();
         for (name, key) in &other.keys {
@@ -109,14 +105,14 @@ impl Schema {
             json!({ "properties": foreign, "required": required(table).collect::<Vec<_>>() })
         };
         let mut schema = self.table(path, &all);
-        schema.insert("if".to_owned(), json!({ "properties": { "kind": { "const": first } } }));
-        schema.insert("then".to_owned(), only(one));
-        schema.insert("else".to_owned(), only(other));
+        schema["if"] = json!({ "properties": { "kind": { "const": first } } });
+        schema["then"] = only(one);
+        schema["else"] = only(other);
         schema
     }
 
     /// The schema of the value of a key in the table at `path`.
-    fn key(&self, path: &str, name: &str, key: &Key) -> Map<String, Value> {
+    fn key(&self, path: &str, name: &str, key: &Key) -> Value {
         let below = if path.is_empty() {
             name.to_owned()
         } else {
@@ -124,12 +120,7 @@ impl Schema {
         };
         let mut schema = match key.shape {
             Shape::Table => self.table(&below, &self.of(&below)),
-            Shape::Tables => {
-                let mut list = Map::new();
-                list.insert("type".to_owned(), json!("array"));
-                list.insert("items".to_owned(), Value::Object(self.table(&below, &self.of(&below))));
-                list
-            }
+            Shape::Tables => json!({ "type": "array", "items": self.table(&below, &self.of(&below)) }),
             ref shape => plain(shape),
         };
         let row = Row::of(path, name);
@@ -149,9 +140,9 @@ impl Schema {
             .chain(allowed)
             .filter(|text| !text.is_empty())
             .collect();
-        schema.insert("description".to_owned(), json!(about.join("\n\n")));
+        schema["description"] = json!(about.join("\n\n"));
         if let Some(default) = row.and_then(|row| row.default()) {
-            schema.insert("default".to_owned(), default);
+            schema["default"] = default;
         }
         schema
     }
@@ -166,8 +157,8 @@ fn required(table: &Table) -> impl Iterator<Item = &'static str> {
 }
 
 /// The schema of a value that is no table.
-fn plain(shape: &Shape) -> Map<String, Value> {
-    let schema = match shape {
+fn plain(shape: &Shape) -> Value {
+    match shape {
         Shape::Text => json!({ "type": "string" }),
         Shape::Words(words) => json!({ "type": "string", "enum": words }),
         Shape::Bool => json!({ "type": "boolean" }),
@@ -177,10 +168,6 @@ fn plain(shape: &Shape) -> Map<String, Value> {
         Shape::List(of) => json!({ "type": "array", "items": plain(of) }),
         Shape::Either(shapes) => json!({ "anyOf": shapes.iter().map(plain).collect::<Vec<_>>() }),
         Shape::Table | Shape::Tables => json!({ "type": "object" }),
-    };
-    match schema {
-        Value::Object(schema) => schema,
-        _ => Map::new(),
     }
 }
 

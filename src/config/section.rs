@@ -151,6 +151,17 @@ impl<'a> Section<'a> {
         self.read(key, expect, Shape::Text, |value| text(value).and_then(convert))
     }
 
+    /// Reads the string at the required `key`.
+    pub(super) fn read_required<T>(
+        &self,
+        key: &'static str,
+        expect: Expect,
+        convert: impl FnOnce(&str) -> Result<T, Refusal>,
+    ) -> Option<T> {
+        self.require(key, expect);
+        self.read_text(key, expect, convert)
+    }
+
     /// Reads the word at `key`, if it is present, as the value that it stands for.
     pub(super) fn read_word<T: Copy>(
         &self,
@@ -227,10 +238,8 @@ impl<'a> Section<'a> {
 
     /// Where this table is, as the place of a rule.
     pub(super) fn place(&self) -> Place {
-        Place {
-            file: "site-manifest.toml".to_owned(),
-            line: u32::try_from(self.report.line(self.offset)).unwrap_or(u32::MAX),
-        }
+        let line = u32::try_from(self.report.line(self.offset));
+        Place::new("site-manifest.toml", line.unwrap_or(u32::MAX))
     }
 
     /// The rules of the list of tables at `key`.
@@ -268,11 +277,6 @@ impl<'a> Section<'a> {
             }
         }
         entries
-    }
-
-    /// Passes every entry of this table, whatever its name, to `take` as a name and a string.
-    pub(super) fn each_text(&self, expect: Expect, mut take: impl FnMut(&str, &str) -> Result<(), Refusal>) {
-        self.each(expect, Shape::Text, |name, value| take(name, text(value)?));
     }
 
     /// Passes every entry of this table, whatever its name, to `take`.

@@ -194,7 +194,7 @@ fn read_one(section: &Section<'_>) -> Option<TargetKind> {
     match is_sftp {
         Some(false) => {
             section.refuse_keys(&SFTP_ONLY, r#"it is for targets of kind = "sftp""#);
-            let docroot = required(section, "docroot", LOCAL_DOCROOT, local_path)?;
+            let docroot = section.read_required("docroot", LOCAL_DOCROOT, local_path)?;
             Some(TargetKind::Local { docroot })
         }
         Some(true) => read_sftp(section).map(TargetKind::Sftp),
@@ -208,8 +208,8 @@ fn read_one(section: &Section<'_>) -> Option<TargetKind> {
 }
 
 fn read_sftp(section: &Section<'_>) -> Option<SftpTarget> {
-    let host = required(section, "host", HOST, host);
-    let docroot = required(section, "docroot", SFTP_DOCROOT, sftp_docroot);
+    let host = section.read_required("host", HOST, host);
+    let docroot = section.read_required("docroot", SFTP_DOCROOT, sftp_docroot);
     let user = section.read_text("user", USER, user);
     let port = section.read_whole("port", PORT, 1..=65_535);
     let identity = section.read_text("identity", IDENTITY, ssh_path);
@@ -231,16 +231,6 @@ fn read_sftp(section: &Section<'_>) -> Option<SftpTarget> {
         docroot: docroot?,
         compression: compression.unwrap_or_default(),
     })
-}
-
-fn required(
-    section: &Section<'_>,
-    key: &'static str,
-    expect: Expect,
-    convert: impl FnOnce(&str) -> Result<String, Refusal>,
-) -> Option<String> {
-    section.require(key, expect);
-    section.read_text(key, expect, convert)
 }
 
 /// Refuses what no string of an sftp target may contain.

@@ -9,6 +9,8 @@ use std::fmt;
 
 use url::{ParseError, Url};
 
+use super::section::{Refusal, owned_if};
+
 /// An http or https URL, displayed as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WebUrl {
@@ -92,6 +94,14 @@ impl WebUrl {
     pub fn keeps_secrets(&self) -> bool {
         self.is_https() || is_loopback(self.host())
     }
+}
+
+/// Validates a host name as a URL has it. `below`: what comes before it, with its dot.
+pub(super) fn host_name(text: &str, below: &str) -> Result<String, Refusal> {
+    let name = format!("{below}{text}");
+    let is_host = WebUrl::parse(&format!("https://{name}")).is_ok_and(|url| url.host() == name);
+    let reason = "is not a host name in lower case, without scheme, port and path";
+    owned_if(is_host, text, reason)
 }
 
 /// Whether a host, with or without the brackets of an IPv6 address, is this machine.

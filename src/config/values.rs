@@ -45,10 +45,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
         "" => return Err("has no unit"),
         _ => return Err("has an unknown unit"),
     };
-    digits
-        .parse::<u64>()
-        .ok()
-        .and_then(|count| count.checked_mul(seconds_each))
+    times(digits, seconds_each)
         .map(Duration::from_secs)
         .filter(|duration| *duration <= LONGEST)
         .ok_or("is longer than 36500d")
@@ -71,11 +68,12 @@ pub(super) fn parse_size(text: &str) -> Result<u64, &'static str> {
         "GiB" => 1 << 30,
         _ => return Err("has an unknown unit"),
     };
-    let size = digits
-        .parse::<u64>()
-        .ok()
-        .and_then(|count| count.checked_mul(bytes_each));
-    size.ok_or("is too large")
+    times(digits, bytes_each).ok_or("is too large")
+}
+
+/// The product of a whole number and its unit, if it is not too large.
+fn times(digits: &str, unit: u64) -> Option<u64> {
+    digits.parse::<u64>().ok()?.checked_mul(unit)
 }
 
 /// Compiles globs of the site manifest. All of them have the same syntax: `*` and `?` do not match `/`, `**` does, and

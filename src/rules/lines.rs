@@ -11,6 +11,15 @@ pub struct Place {
     pub line: u32,
 }
 
+impl Place {
+    /// A line of a file.
+    #[must_use]
+    pub fn new(file: &str, line: u32) -> Self {
+        let file = file.to_owned();
+        Self { file, line }
+    }
+}
+
 /// A line that is not followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadLine {
@@ -37,23 +46,12 @@ impl<R> RuleLines<R> {
     }
 }
 
-impl<R> Default for RuleLines<R> {
-    fn default() -> Self {
-        Self {
-            rules: Vec::new(),
-            bad: Vec::new(),
-        }
-    }
-}
-
 /// The lines of a file, each with its place.
 pub(super) fn lines<'t>(file: &'t str, text: &'t str) -> impl Iterator<Item = (Place, &'t str)> {
-    let place = |line| Place {
-        file: file.to_owned(),
-        line,
-    };
     let lines = text.trim_start_matches('\u{feff}').lines();
-    (1..).zip(lines).map(move |(line, content)| (place(line), content))
+    (1..)
+        .zip(lines)
+        .map(|(line, content)| (Place::new(file, line), content))
 }
 
 /// Whether a character may be in the name of a placeholder.

@@ -124,13 +124,9 @@ impl Suggestion {
 
     /// Whether the line means this redirect and nothing else. A `:` or `*` in an address would make it a pattern.
     fn is_plain(&self) -> bool {
-        let place = Place {
-            file: FILE.to_owned(),
-            line: 1,
-        };
         let status = Status::from_code(&self.status.to_string());
         let has_name = decoded(&self.from).is_some_and(|from| redirect::path_of(bare(&from)).is_some());
-        let rule = RedirectRule::new(place, &self.from, &self.to, status);
+        let rule = RedirectRule::new(Place::new(FILE, 1), &self.from, &self.to, status);
         has_name && rule.is_ok_and(|rule| !rule.is_pattern() && rule.answer(bare(&self.from)).is_some())
     }
 }

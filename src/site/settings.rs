@@ -48,28 +48,21 @@ fn read_one<R: Clone>(
     source: &dyn Source,
 ) -> Result<RuleLines<R>, SourceError> {
     let mut all = configured.clone();
-    if let Some(asset) = assets.iter().find(|asset| asset.path.as_str() == file) {
-        all.put_before(match text(asset, source)? {
-            Ok(text) => parse(file, &text),
-            Err(bad) => (Vec::new(), vec![bad]),
-        });
-    }
-    Ok(all)
-}
-
-fn text(asset: &Asset, source: &dyn Source) -> Result<Result<String, BadLine>, SourceError> {
-    let refused = |reason: &str| BadLine {
-        place: Place {
-            file: asset.path.to_string(),
-            line: 1,
-        },
-        reason: reason.to_owned(),
+    let Some(asset) = assets.iter().find(|asset| asset.path.as_str() == file) else {
+        return Ok(all);
     };
-    if asset.size > LONGEST {
-        return Ok(Err(refused(
-            "begins a file of more than 16 MiB, of which nothing is read",
-        )));
-    }
-    let text = String::from_utf8(source.read(&asset.path, asset.digest, asset.size)?);
-    Ok(text.map_err(|_| refused("begins a file that is not UTF-8")))
+    let text = if asset.size > LONGEST {
+        Err("begins a file of more than 16 MiB, of which nothing is read")
+    } else {
+        let bytes = source.read(&asset.path, asset.digest, asset.size)?;
+        String::from_utf8(bytes).map_err(|_| "begins a file that is not UTF-8")
+    };
+    all.put_before(match text {
+        Ok(text) => parse(file, &text),
+        Err(reason) => {
+            let (place, reason) = (Place::new(file, 1), reason.to_owned());
+            (Vec::new(), vec![BadLine { place, reason }])
+        }
+    });
+    Ok(all)
 }

@@ -124,6 +124,15 @@ impl fmt::Display for Version {
     }
 }
 
+/// Returns a value if it is fit, or else the error that it is not.
+fn fit(value: &str, is_fit: bool, error: fn(String) -> VhostError) -> Result<&str, VhostError> {
+    if is_fit {
+        Ok(value)
+    } else {
+        Err(error(value.to_owned()))
+    }
+}
+
 /// Validates a host name and returns it in lower case.
 pub(super) fn server_name(name: &str) -> Result<String, VhostError> {
     let label = |label: &str| {
@@ -132,11 +141,9 @@ pub(super) fn server_name(name: &str) -> Result<String, VhostError> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    if name.len() <= 253 && name.split('.').all(label) {
-        Ok(name.to_ascii_lowercase())
-    } else {
-        Err(VhostError::ServerName(name.escape_debug().to_string()))
-    }
+    let is_name = name.len() <= 253 && name.split('.').all(label);
+    let refused = || VhostError::ServerName(name.escape_debug().to_string());
+    is_name.then(|| name.to_ascii_lowercase()).ok_or_else(refused)
 }
 
 /// The prefix of the vhost's variable names: unique to the vhost, and short enough for nginx.
@@ -159,11 +166,8 @@ pub(super) fn variable_prefix(server_name: &str) -> String {
 /// Validates an absolute path and removes its trailing slash.
 pub(super) fn docroot(path: &str) -> Result<&str, VhostError> {
     let harmless = |c: char| c.is_alphanumeric() || "/._-+@,=:~".contains(c);
-    if path.starts_with('/') && path.chars().all(harmless) && path.split('/').all(|s| s != "..") {
-        Ok(path.trim_end_matches('/'))
-    } else {
-        Err(VhostError::Docroot(path.to_owned()))
-    }
+    let is_fit = path.starts_with('/') && path.chars().all(harmless) && path.split('/').all(|s| s != "..");
+    fit(path, is_fit, VhostError::Docroot).map(|path| path.trim_end_matches('/'))
 }
 
 /// Whether a path, which may contain `*`, can be the argument of `include`.
@@ -185,11 +189,8 @@ pub fn is_file(path: &str) -> bool {
 pub(super) fn base_path(path: &str) -> Result<&str, VhostError> {
     let harmless = |b: u8| b.is_ascii_alphanumeric() || b"._~-".contains(&b);
     let segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(harmless);
-    match path.strip_prefix('/') {
-        Some(segments) if segments.split('/').all(segment) => Ok(path),
-        None if path.is_empty() => Ok(path),
-        _ => Err(VhostError::BasePath(path.to_owned())),
-    }
+    let is_below = path.strip_prefix('/').is_some_and(|path| path.split('/').all(segment));
+    fit(path, path.is_empty() || is_below, VhostError::BasePath)
 }
 
 /// A folder of the site, with or without its trailing slash, as a regular expression.
@@ -197,11 +198,7 @@ pub(super) fn folder(folder: &str) -> Result<String, VhostError> {
     let name = folder.strip_suffix('/').unwrap_or(folder);
     let harmless = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     let segment = |segment: &str| !segment.is_empty() && segment.bytes().all(harmless);
-    if name.split('/').all(segment) {
-        Ok(pattern(name))
-    } else {
-        Err(VhostError::Folder(folder.to_owned()))
-    }
+    fit(folder, name.split('/').all(segment), VhostError::Folder).map(|_| pattern(name))
 }
 
 /// A regular expression that matches only this validated path. The dot is the only character in such a path with a
@@ -213,11 +210,7 @@ pub(super) fn pattern(path: &str) -> String {
 /// Validates a deployment ID.
 pub(super) fn deployment_id(id: &str) -> Result<&str, VhostError> {
     let harmless = |b: u8| b.is_ascii_alphanumeric() || b"-_.~+=:/@".contains(&b);
-    if !id.is_empty() && id.bytes().all(harmless) {
-        Ok(id)
-    } else {
-        Err(VhostError::DeploymentId(id.to_owned()))
-    }
+    fit(id, !id.is_empty() && id.bytes().all(harmless), VhostError::DeploymentId)
 }
 
 /// Validates `PORT` or `ADDRESS:PORT`.
@@ -234,11 +227,7 @@ pub(super) fn listen(listen: &str) -> Result<&str, VhostError> {
         Some((host, number)) => address(host) && port(number),
         None => port(listen),
     };
-    if valid {
-        Ok(listen)
-    } else {
-        Err(VhostError::Listen(listen.to_owned()))
-    }
+    fit(listen, valid, VhostError::Listen)
 }
 
 #[cfg(test)]
