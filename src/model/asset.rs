@@ -1,7 +1,7 @@
 //! One file of the export, as every stage after the scan sees it. Pure.
 
 use super::digest::Digest;
-use super::encoding::Coding;
+use super::encoding::{ByCoding, Coding};
 use super::path::SitePath;
 
 /// A file of the export.
@@ -29,31 +29,17 @@ pub struct Given {
 /// The encodings of a file that the export included. Usually there are none. The value then takes one machine word,
 /// which matters because a site has hundreds of thousands of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct GivenEncodings(Option<Box<Both>>);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Both {
-    br: Option<Given>,
-    gz: Option<Given>,
-}
+pub struct GivenEncodings(Option<Box<ByCoding<Given>>>);
 
 impl GivenEncodings {
     /// The given encoding for a coding.
     #[must_use]
     pub fn get(&self, coding: Coding) -> Option<Given> {
-        let both = self.0.as_deref()?;
-        match coding {
-            Coding::Brotli => both.br,
-            Coding::Gzip => both.gz,
-        }
+        self.0.as_deref()?.get(coding)
     }
 
     /// Sets the given encoding for a coding.
     pub fn set(&mut self, coding: Coding, given: Given) {
-        let both = self.0.get_or_insert_default();
-        match coding {
-            Coding::Brotli => both.br = Some(given),
-            Coding::Gzip => both.gz = Some(given),
-        }
+        self.0.get_or_insert_default().set(coding, Some(given));
     }
 }

@@ -326,10 +326,7 @@ impl CacheClass {
 
 impl fmt::Display for CacheClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Immutable => "immutable",
-            Self::Revalidate => "revalidate",
-        })
+        self.serialize(f)
     }
 }
 

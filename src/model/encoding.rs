@@ -126,38 +126,47 @@ impl FromStr for Recipe {
     }
 }
 
-/// The encodings that a file gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub struct Encodings {
-    /// Brotli's recipe, if any.
-    pub br: Option<Recipe>,
-    /// gzip's recipe, if any.
-    pub gz: Option<Recipe>,
+/// The encodings that a file gets, with their recipes.
+pub type Encodings = ByCoding<Recipe>;
+
+/// A value for each coding that has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ByCoding<T> {
+    /// Brotli's, if any.
+    pub br: Option<T>,
+    /// gzip's, if any.
+    pub gz: Option<T>,
 }
 
-impl Encodings {
-    /// The recipe of a coding, or `None` if the file does not get that coding.
+impl<T> Default for ByCoding<T> {
+    fn default() -> Self {
+        Self { br: None, gz: None }
+    }
+}
+
+impl<T: Copy> ByCoding<T> {
+    /// The value of a coding.
     #[must_use]
-    pub const fn get(self, coding: Coding) -> Option<Recipe> {
+    pub const fn get(self, coding: Coding) -> Option<T> {
         match coding {
             Coding::Brotli => self.br,
             Coding::Gzip => self.gz,
         }
     }
 
-    /// Sets the recipe of a coding.
-    pub fn set(&mut self, coding: Coding, recipe: Option<Recipe>) {
+    /// Sets the value of a coding.
+    pub fn set(&mut self, coding: Coding, value: Option<T>) {
         match coding {
-            Coding::Brotli => self.br = recipe,
-            Coding::Gzip => self.gz = recipe,
+            Coding::Brotli => self.br = value,
+            Coding::Gzip => self.gz = value,
         }
     }
 
-    /// The codings that the file gets, with their recipes.
-    pub fn iter(self) -> impl Iterator<Item = (Coding, Recipe)> {
+    /// The codings that have a value, and these.
+    pub fn iter(self) -> impl Iterator<Item = (Coding, T)> {
         Coding::ALL
             .into_iter()
-            .filter_map(move |coding| self.get(coding).map(|recipe| (coding, recipe)))
+            .filter_map(move |coding| Some((coding, self.get(coding)?)))
     }
 }
 

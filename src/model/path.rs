@@ -149,23 +149,17 @@ pub fn is_unprintable(c: char) -> bool {
 /// Text from outside (a file's name, a host's banner) with every unprintable character escaped, for messages.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let escaped = is_unprintable(c);
-            let plain = (!escaped).then_some(c);
-            escaped.then(|| c.escape_unicode()).into_iter().flatten().chain(plain)
-        })
-        .collect()
+    escaped(text, |c| !is_unprintable(c))
 }
 
 /// Like [`printable`], but for text of several lines: line ends and tabs are kept.
 #[must_use]
 pub fn printable_text(text: &str) -> String {
-    let keeps = |c: char| c == '\n' || c == '\t' || !is_unprintable(c);
-    if text.chars().all(keeps) {
-        return text.to_owned();
-    }
-    let mut safe = String::with_capacity(text.len() + 16);
+    escaped(text, |c| c == '\n' || c == '\t' || !is_unprintable(c))
+}
+
+fn escaped(text: &str, keeps: impl Fn(char) -> bool) -> String {
+    let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         if keeps(c) {
             safe.push(c);

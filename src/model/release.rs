@@ -11,7 +11,7 @@ use super::digest::Digest;
 
 /// The name of a release: `[0-9a-z-]+`, beginning with the time at which it was made, so that names sort by time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct ReleaseId(String);
 
 /// The text can't be the name of a release or a run.
@@ -75,12 +75,6 @@ impl TryFrom<String> for ReleaseId {
 
     fn try_from(text: String) -> Result<Self, NotAnId> {
         text.parse()
-    }
-}
-
-impl From<ReleaseId> for String {
-    fn from(id: ReleaseId) -> Self {
-        id.0
     }
 }
 

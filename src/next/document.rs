@@ -4,7 +4,7 @@
 //! Used by the preview, which adds to a page when it serves it, and by the inspection of an export for a new
 //! configuration. This module must not change what is published.
 
-use super::{Reference, Tag, TextVisitor, html};
+use super::{Tag, TextVisitor, html};
 
 /// Facts about a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,10 +39,6 @@ struct Head {
 }
 
 impl TextVisitor for Head {
-    fn url(&mut self, _: Reference<'_>) -> Option<String> {
-        None
-    }
-
     fn tag(&mut self, tag: &Tag<'_>) {
         let get = tag.get;
         self.is_over |= tag.name == "body";

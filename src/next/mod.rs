@@ -102,7 +102,10 @@ pub struct Tag<'a> {
 /// Receives what a parser finds in a file, and returns replacements.
 pub trait TextVisitor {
     /// Visits a URL. Returns its replacement, or `None` to keep it.
-    fn url(&mut self, reference: Reference<'_>) -> Option<String>;
+    fn url(&mut self, reference: Reference<'_>) -> Option<String> {
+        let _ = reference;
+        None
+    }
 
     /// Visits the build id in a place where Next.js's client reads it. Returns its replacement, or `None` to keep it.
     fn build_id(&mut self, id: &str) -> Option<String> {

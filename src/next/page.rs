@@ -22,8 +22,6 @@ pub struct Page {
     pub edits: Edits,
     /// The router that made it.
     pub router: Router,
-    /// The `href` of its `<base>`.
-    pub base: Option<String>,
 }
 
 /// Visits a page: its markup with one visitor, the payload in its scripts with another.
@@ -31,12 +29,7 @@ pub struct Page {
 /// # Errors
 /// [`Unclear`] if the page must stay as it is. Both visitors may have received parts of it already.
 pub fn rewrite(text: &str, markup: &mut dyn TextVisitor, payload: &mut dyn TextVisitor) -> Result<Page, Unclear> {
-    let html::Walked {
-        mut edits,
-        scripts,
-        base,
-        ..
-    } = html::walk(text, 0, markup);
+    let html::Walked { mut edits, scripts, .. } = html::walk(text, 0, markup);
     let mut router = Router::None;
     if let Some(pushes) = push::find(text, &scripts)? {
         router = Router::App;
@@ -50,7 +43,7 @@ pub fn rewrite(text: &str, markup: &mut dyn TextVisitor, payload: &mut dyn TextV
         let inner = data::rewrite_in_page(&text[script.range.clone()], script.range.start, payload)?;
         edits.take_at(script.range.start, inner);
     }
-    Ok(Page { edits, router, base })
+    Ok(Page { edits, router })
 }
 
 /// Visits a payload file.

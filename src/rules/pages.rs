@@ -49,8 +49,8 @@ pub enum Step {
     Lead {
         /// The file that must exist.
         there: Name,
-        /// The end of the address to redirect to.
-        to: Ending,
+        /// What follows the address without a slash at its end.
+        to: &'static str,
     },
     /// Redirects the path of a page's file to the page's own address: the path without `index.html` or `.html`. The own
     /// address is another file's if the path without `/index.html` or `.html` is a file with one of these endings.
@@ -84,26 +84,6 @@ pub enum Name {
     OriginalPage,
     /// The original's path followed by `/index.html`.
     OriginalIndex,
-}
-
-/// The end of an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// Without a trailing slash.
-    Bare,
-    /// With a trailing slash.
-    Slash,
-}
-
-impl Ending {
-    /// The suffix to append to the address without a trailing slash.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Bare => "",
-            Self::Slash => "/",
-        }
-    }
 }
 
 /// A rule: which paths it is for, and what is done with them.
@@ -196,12 +176,12 @@ pub const PAGE_END: &str = ".html";
 
 const TO_BARE: Step = Step::Lead {
     there: Name::BarePage,
-    to: Ending::Bare,
+    to: "",
 };
 
 const TO_SLASH: Step = Step::Lead {
     there: Name::IndexBelow,
-    to: Ending::Slash,
+    to: "/",
 };
 
 /// The outcome of a request.
@@ -272,7 +252,7 @@ pub(super) fn resolve(rules: &Rules, path: &[u8], address: &Address, is_file: &d
             }
             Step::Lead { there, to } => {
                 if let (Some(_), Some(spelled)) = (found(*there), address.spelled()) {
-                    let to = [spelled, to.text().as_bytes()].concat();
+                    let to = [spelled, to.as_bytes()].concat();
                     return Outcome::Moved(address.with_query(&to));
                 }
             }
@@ -388,18 +368,8 @@ fn file_of(name: Name, path: &[u8], rules: &Rules) -> Option<String> {
 
 /// The type of a file whose extension determines none. Only in [`RulePaths::Any`] does the file name decide it.
 fn default_type(place: RulePaths, path: &[u8]) -> &'static str {
-    let named = match place {
-        RulePaths::Any => std::str::from_utf8(path).ok().and_then(media::by_name),
-        RulePaths::Marker
-        | RulePaths::Front
-        | RulePaths::Dot
-        | RulePaths::Pooled
-        | RulePaths::Error
-        | RulePaths::IndexFile
-        | RulePaths::PageFile
-        | RulePaths::Slash => None,
-    };
-    named.unwrap_or(media::UNKNOWN)
+    let name = std::str::from_utf8(path).ok().filter(|_| place == RulePaths::Any);
+    name.and_then(media::by_name).unwrap_or(media::UNKNOWN)
 }
 
 /// The address of a path, without a slash at its end; `None` if it is not UTF-8.

@@ -4,7 +4,7 @@
 //! the bytes, so a small file can't fill the memory. This module must not accept anything that a browser would not: a
 //! stream of another format, or data after its end.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use crate::model::digest::{Digest, Hasher};
 use crate::model::encoding::Coding;
@@ -40,7 +40,7 @@ pub enum DecodeError {
 /// than `limit` bytes.
 pub fn decodes_to(coding: Coding, reader: impl Read, limit: u64) -> Result<(Digest, u64), DecodeError> {
     let mut hasher = Hasher::new();
-    decode_into(coding, reader, limit, &mut |piece| hasher.update(piece))?;
+    decode_into(coding, reader, limit, &mut hasher)?;
     Ok((hasher.finish(), hasher.length()))
 }
 
@@ -50,15 +50,15 @@ pub fn decodes_to(coding: Coding, reader: impl Read, limit: u64) -> Result<(Dige
 /// As [`decodes_to`].
 pub fn decode(coding: Coding, reader: impl Read, limit: u64) -> Result<Vec<u8>, DecodeError> {
     let mut bytes = Vec::new();
-    decode_into(coding, reader, limit, &mut |piece| bytes.extend_from_slice(piece))?;
+    decode_into(coding, reader, limit, &mut bytes)?;
     Ok(bytes)
 }
 
-fn decode_into(coding: Coding, reader: impl Read, limit: u64, take: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
+fn decode_into(coding: Coding, reader: impl Read, limit: u64, out: &mut dyn Write) -> Result<(), DecodeError> {
     let mut source = Source { reader, failed: None };
     let outcome = match coding {
-        Coding::Brotli => decode_brotli(&mut source, limit, take),
-        Coding::Gzip => decode_gzip(&mut source, limit, take),
+        Coding::Brotli => decode_brotli(&mut source, limit, out),
+        Coding::Gzip => decode_gzip(&mut source, limit, out),
     };
     match source.failed {
         // The decoder returns a reader's error as its own. Only here can the two be distinguished.
@@ -67,10 +67,10 @@ fn decode_into(coding: Coding, reader: impl Read, limit: u64, take: &mut dyn FnM
     }
 }
 
-fn decode_gzip(source: &mut impl Read, limit: u64, take: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
+fn decode_gzip(source: &mut impl Read, limit: u64, out: &mut dyn Write) -> Result<(), DecodeError> {
     let coding = Coding::Gzip;
     let mut decoder = flate2::bufread::GzDecoder::new(BufReader::with_capacity(BUFFER, source));
-    drain(coding, &mut decoder, limit, take)?;
+    drain(coding, &mut decoder, limit, out)?;
     match decoder.into_inner().fill_buf() {
         Ok([]) => Ok(()),
         Ok(_) => Err(DecodeError::Trailing(coding)),
@@ -78,7 +78,7 @@ fn decode_gzip(source: &mut impl Read, limit: u64, take: &mut dyn FnMut(&[u8])) 
     }
 }
 
-fn decode_brotli(source: &mut impl Read, limit: u64, take: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
+fn decode_brotli(source: &mut impl Read, limit: u64, out: &mut dyn Write) -> Result<(), DecodeError> {
     let coding = Coding::Brotli;
     let mut reader = BufReader::with_capacity(BUFFER, source);
     match reader.fill_buf() {
@@ -87,7 +87,7 @@ fn decode_brotli(source: &mut impl Read, limit: u64, take: &mut dyn FnMut(&[u8])
         Err(_) => return Err(DecodeError::Damaged(coding)),
     }
     let mut decoder = brotli::Decompressor::new(reader, BUFFER);
-    drain(coding, &mut decoder, limit, take)?;
+    drain(coding, &mut decoder, limit, out)?;
     // The decoder has reported the end once. A second read fails if bytes are left in the decoder's buffer. Bytes that
     // it never fetched are still in the reader.
     let mut byte = [0];
@@ -100,22 +100,12 @@ fn decode_brotli(source: &mut impl Read, limit: u64, take: &mut dyn FnMut(&[u8])
 }
 
 /// Reads a decoder to its end, or until more than `limit` bytes have come out.
-fn drain(coding: Coding, decoder: &mut impl Read, limit: u64, take: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
-    let mut length = 0;
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        match decoder.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(count) => {
-                length += count as u64;
-                if length > limit {
-                    return Err(DecodeError::TooLong(limit));
-                }
-                take(&buffer[..count]);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Err(DecodeError::Damaged(coding)),
-        }
+fn drain(coding: Coding, decoder: &mut impl Read, limit: u64, out: &mut dyn Write) -> Result<(), DecodeError> {
+    // One byte more than allowed is enough to see that there are too many.
+    match io::copy(&mut decoder.take(limit.saturating_add(1)), out) {
+        Ok(length) if length > limit => Err(DecodeError::TooLong(limit)),
+        Ok(_) => Ok(()),
+        Err(_) => Err(DecodeError::Damaged(coding)),
     }
 }
 

@@ -255,27 +255,21 @@ impl<'a> LocalSite<'a> {
         }
         let unclassified = survey.facts.iter().map(|facts| u64::from(facts.unclassified)).sum();
         let learn = |survey, rewritten: &[_]| self.learn(&scan, cache, survey, rewritten);
-        if !self.config.budget.is_set() && !compares {
+        let (problems, rules, budget, site) = if self.config.budget.is_set() || compares {
+            // What is sent to visitors is known only of the finished site.
+            let prepared = self.measured(self.finish(&scan, source, checked, learn)?)?;
+            (prepared.problems, prepared.rules, prepared.spent, Some(prepared.site))
+        } else {
             learn(checked.survey, &[]);
-            return Ok(Inspected {
-                problems: checked.problems,
-                unread,
-                unclassified,
-                budget: Vec::new(),
-                rules: checked.rules,
-                site: None,
-            });
-        }
-        // What is sent to visitors is known only of the finished site.
-        let prepared = self.finish(&scan, source, checked, learn)?;
-        let prepared = self.measured(prepared)?;
+            (checked.problems, checked.rules, Vec::new(), None)
+        };
         Ok(Inspected {
-            problems: prepared.problems,
+            problems,
             unread,
             unclassified,
-            budget: prepared.spent,
-            rules: prepared.rules,
-            site: Some(prepared.site),
+            budget,
+            rules,
+            site,
         })
     }
 

@@ -127,85 +127,77 @@ fn check_out(out: &Path) -> Result<bool, BuildError> {
     if names.next().is_none() {
         return Ok(true);
     }
-    let earlier = Earlier { folder: out };
-    match earlier.first_foreign().map_err(failed("read", out))? {
+    match first_foreign(out).map_err(failed("read", out))? {
         None => Ok(true),
         Some(name) => Err(BuildError::Foreign { folder: folder(), name }),
     }
 }
 
-/// A folder that may contain an earlier build and nothing else.
+/// Returns something in a folder that the earlier build did not write, according to that build's own documents.
 ///
 /// Walks the files on disk, not the tree that the documents describe: documents can form a cycle, or describe folders
 /// without end.
-struct Earlier<'a> {
-    folder: &'a Path,
+fn first_foreign(out: &Path) -> io::Result<Option<String>> {
+    let documents = SitePath::root().child(DOCUMENTS);
+    let Some(root) = root_of(out) else {
+        let first = fs::read_dir(out)?.next().transpose()?;
+        return Ok(first.map(|entry| printable(&entry.file_name().to_string_lossy())));
+    };
+    let mut todo = vec![(SitePath::root(), root)];
+    while let Some((path, tree)) = todo.pop() {
+        for entry in fs::read_dir(out.join(path.as_str()))? {
+            let entry = entry?;
+            let at = path.child(&entry.file_name().to_string_lossy());
+            let is_folder = entry.file_type()?.is_dir();
+            if is_folder && at == documents {
+                if let Some(foreign) = foreign_document(out)? {
+                    return Ok(Some(foreign));
+                }
+                continue;
+            }
+            let below = match written(&tree, &entry.file_name(), is_folder) {
+                Some(Written::File) => continue,
+                Some(Written::Folder(digest)) => tree_of(out, digest),
+                None => None,
+            };
+            match below {
+                Some(below) => todo.push((at, below)),
+                None => return Ok(Some(printable(at.as_str()))),
+            }
+        }
+    }
+    Ok(None)
 }
 
-impl Earlier<'_> {
-    /// Returns something that the earlier build did not write, according to that build's own documents.
-    fn first_foreign(&self) -> io::Result<Option<String>> {
-        let documents = SitePath::root().child(DOCUMENTS);
-        let Some(root) = self.root() else {
-            let first = fs::read_dir(self.folder)?.next().transpose()?;
-            return Ok(first.map(|entry| printable(&entry.file_name().to_string_lossy())));
-        };
-        let mut todo = vec![(SitePath::root(), root)];
-        while let Some((path, tree)) = todo.pop() {
-            for entry in fs::read_dir(self.folder.join(path.as_str()))? {
-                let entry = entry?;
-                let at = path.child(&entry.file_name().to_string_lossy());
-                let is_folder = entry.file_type()?.is_dir();
-                if is_folder && at == documents {
-                    if let Some(foreign) = self.foreign_document()? {
-                        return Ok(Some(foreign));
-                    }
-                    continue;
-                }
-                let below = match written(&tree, &entry.file_name(), is_folder) {
-                    Some(Written::File) => continue,
-                    Some(Written::Folder(digest)) => self.tree(digest),
-                    None => None,
-                };
-                match below {
-                    Some(below) => todo.push((at, below)),
-                    None => return Ok(Some(printable(at.as_str()))),
-                }
-            }
+/// Returns something among the documents that is not a document of a build.
+fn foreign_document(out: &Path) -> io::Result<Option<String>> {
+    for entry in fs::read_dir(out.join(DOCUMENTS))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let digest = name.parse::<Digest>().ok();
+        if name != ROOT && !REDIRECTS.contains(&&*name) && digest.and_then(|digest| tree_of(out, digest)).is_none() {
+            return Ok(Some(printable(&format!("{DOCUMENTS}/{name}"))));
         }
-        Ok(None)
     }
+    Ok(None)
+}
 
-    /// Returns something among the documents that is not a document of a build.
-    fn foreign_document(&self) -> io::Result<Option<String>> {
-        for entry in fs::read_dir(self.folder.join(DOCUMENTS))? {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            let digest = name.parse::<Digest>().ok();
-            if name != ROOT && !REDIRECTS.contains(&&*name) && digest.and_then(|digest| self.tree(digest)).is_none() {
-                return Ok(Some(printable(&format!("{DOCUMENTS}/{name}"))));
-            }
-        }
-        Ok(None)
-    }
+/// The manifest of the top folder.
+fn root_of(out: &Path) -> Option<Tree> {
+    tree_of(out, document(out, ROOT)?.trim_end().parse().ok()?)
+}
 
-    /// The manifest of the top folder.
-    fn root(&self) -> Option<Tree> {
-        self.tree(self.document(ROOT)?.trim_end().parse().ok()?)
-    }
+/// The manifest with this digest. `None` if its content is different.
+fn tree_of(out: &Path, digest: Digest) -> Option<Tree> {
+    let text = document(out, &digest.to_string())?;
+    let is_it = Digest::of(text.as_bytes()) == digest;
+    is_it.then(|| Tree::parse(&text).ok()).flatten()
+}
 
-    /// The manifest with this digest. `None` if its content is different.
-    fn tree(&self, digest: Digest) -> Option<Tree> {
-        let text = self.document(&digest.to_string())?;
-        let is_it = Digest::of(text.as_bytes()) == digest;
-        is_it.then(|| Tree::parse(&text).ok()).flatten()
-    }
-
-    fn document(&self, name: &str) -> Option<String> {
-        let file = self.folder.join(DOCUMENTS).join(name);
-        // Reading a pipe would never end.
-        let is_file = fs::symlink_metadata(&file).is_ok_and(|about| about.is_file() && about.len() <= LARGEST_DOCUMENT);
-        is_file.then(|| fs::read_to_string(&file).ok()).flatten()
-    }
+fn document(out: &Path, name: &str) -> Option<String> {
+    let file = out.join(DOCUMENTS).join(name);
+    // Reading a pipe would never end.
+    let is_file = fs::symlink_metadata(&file).is_ok_and(|about| about.is_file() && about.len() <= LARGEST_DOCUMENT);
+    is_file.then(|| fs::read_to_string(&file).ok()).flatten()
 }
 
 /// What a build wrote under one name.

@@ -298,6 +298,18 @@ pub enum ChangeKind {
     Removed,
 }
 
+impl ChangeKind {
+    /// How a value changed; `None` if it did not.
+    fn of<T: PartialEq>(before: Option<T>, after: Option<T>) -> Option<Self> {
+        match (before, after) {
+            (before, after) if before == after => None,
+            (None, _) => Some(Self::Added),
+            (Some(_), None) => Some(Self::Removed),
+            (Some(_), Some(_)) => Some(Self::Changed),
+        }
+    }
+}
+
 /// One public path that changed.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Change {
@@ -414,13 +426,9 @@ impl<'a: 'k, 'k> Comparison<'a, 'k> {
     }
 
     fn redirect(&mut self, path: &SitePath, from: Option<&Redirect>, to: Option<&Redirect>) {
-        let change = match (from, to) {
-            (None, Some(_)) => ChangeKind::Added,
-            (Some(_), None) => ChangeKind::Removed,
-            (Some(from), Some(to)) if from != to => ChangeKind::Changed,
-            _ => return,
-        };
-        if let Some(address) = redirect::address_of(path.as_str()) {
+        if let Some(change) = ChangeKind::of(from, to)
+            && let Some(address) = redirect::address_of(path.as_str())
+        {
             let former = from.cloned();
             self.changes.redirects.push(RedirectChange {
                 address,
@@ -455,16 +463,14 @@ impl<'a: 'k, 'k> Comparison<'a, 'k> {
             self.folder(&at, folder_of(old), folder_of(new), depth + 1);
             self.redirect(&at, redirect_of(old), redirect_of(new));
             let (old, new) = (file_of(old), file_of(new));
-            let (change, bytes) = match (old, new) {
-                (None, Some(after)) => (ChangeKind::Added, after.size),
-                (Some(before), None) => (ChangeKind::Removed, before.size),
-                (Some(before), Some(after)) if before.digest != after.digest => (ChangeKind::Changed, after.size),
-                _ => continue,
+            let digest = |file: &File| file.digest;
+            let Some(change) = ChangeKind::of(old.map(digest), new.map(digest)) else {
+                continue;
             };
             self.changes.list.push(Change {
                 path: at,
                 change,
-                bytes,
+                bytes: new.or(old).map_or(0, |file| file.size),
                 brought: brought(&old.into_iter().chain(new)),
             });
         }

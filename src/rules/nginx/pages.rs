@@ -356,7 +356,6 @@ impl Site<'_> {
                              return 308 {path}{to}$is_args$args;\n\
                          }}\n",
                         there = self.file(*there),
-                        to = to.text(),
                     );
                 }
             }
@@ -388,13 +387,7 @@ fn next(rule: Rule) -> &'static str {
     match rule.place {
         RulePaths::Pooled => "@pool",
         RulePaths::Slash => "@bare",
-        RulePaths::Marker
-        | RulePaths::Front
-        | RulePaths::Dot
-        | RulePaths::Error
-        | RulePaths::IndexFile
-        | RulePaths::PageFile
-        | RulePaths::Any => "@other",
+        _ => "@other",
     }
 }
 

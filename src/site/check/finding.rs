@@ -123,7 +123,7 @@ impl<'a> Material<'a> {
 }
 
 /// A finding of a check, before the level of the check is applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct RawFinding {
     pub(super) path: String,
     pub(super) line: Option<u32>,
@@ -140,12 +140,9 @@ impl RawFinding {
     pub(super) fn new(path: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             path: path.into(),
-            line: None,
-            severity: None,
             message: message.into(),
             hint: hint.into(),
-            fault: None,
-            always: false,
+            ..Self::default()
         }
     }
 

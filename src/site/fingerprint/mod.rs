@@ -90,7 +90,7 @@ pub fn fingerprint(
         policy: csp.policy.clone(),
         shared: survey.shared_scripts(build_id.unwrap_or_default()).unwrap_or_default(),
     });
-    let mut rewriter = Rewriter::new(resolver, renaming).with_policy(policy);
+    let mut rewriter = Rewriter::new(resolver, renaming, policy);
     surveyed.set_proofs(&mut rewriter)?;
     let copies = names::name(assets, survey, options, &mut rewriter);
     observer.measured(
@@ -136,16 +136,12 @@ pub fn fingerprint(
     if let Some((path, asset)) = deployment_mark(assets, survey) {
         finished.add(asset, path, None);
     }
-    let Finished {
-        mut assets,
-        mut origins,
-    } = finished;
-    assets.sort_by(|a, b| a.path.cmp(&b.path));
-    origins.shrink_to_fit();
+    finished.assets.sort_by(|a, b| a.path.cmp(&b.path));
+    finished.origins.shrink_to_fit();
     Ok(Site {
-        assets,
-        renaming: rewriter.renaming().cloned(),
-        source: Arc::new(RewritingSource::new(export, rewriter, origins)),
+        assets: finished.assets,
+        renaming: rewriter.renaming.clone(),
+        source: Arc::new(RewritingSource::new(export, rewriter, finished.origins)),
         rewritten,
     })
 }
@@ -288,7 +284,7 @@ impl SurveyedExport<'_> {
     /// `integrity` may contain them in any text. A script that contains the hash of another changes with it, so this
     /// repeats until nothing changes.
     fn set_proofs(self, rewriter: &mut Rewriter) -> Result<(), SourceError> {
-        if rewriter.renaming().is_none() {
+        if rewriter.renaming.is_none() {
             return Ok(());
         }
         let mut proved = Vec::new();
@@ -305,10 +301,10 @@ impl SurveyedExport<'_> {
                 .filter_map(|(asset, old)| Some((old, rewriter.rewrite(old, &unread(asset))?)))
                 .flat_map(|(old, new)| policy::hashes(old).into_iter().zip(policy::hashes(&new)))
                 .collect();
-            if proofs == rewriter.proofs() {
+            if proofs == rewriter.proofs {
                 break;
             }
-            rewriter.set_proofs(proofs);
+            rewriter.proofs = proofs;
         }
         Ok(())
     }
@@ -343,12 +339,12 @@ impl SurveyedExport<'_> {
         }
         .unwrap_or_else(|| unread(asset));
         let has_id = facts.mention != Mention::None;
-        let may_have_proofs = !rewriter.proofs().is_empty() && kind.is_of_browsers() && asset.size <= MAX_TEXT;
+        let may_have_proofs = !rewriter.proofs.is_empty() && kind.is_of_browsers() && asset.size <= MAX_TEXT;
         let has_policy = *kind == FileKind::Page
             && asset.size <= MAX_TEXT
             && csp.is_some_and(|csp| !csp.is_excluded(asset.path.as_str()));
         if change.allowed.is_empty() {
-            if !(has_policy || may_have_proofs || has_id && rewriter.renaming().is_some()) {
+            if !(has_policy || may_have_proofs || has_id && rewriter.renaming.is_some()) {
                 return Ok(None);
             }
             change = unread(asset);
@@ -366,7 +362,7 @@ impl SurveyedExport<'_> {
         let new = rewriter.rewrite(&self.read(asset)?, &change);
         let rewritten = Rewritten {
             key,
-            has_id: has_id && rewriter.renaming().is_none(),
+            has_id: has_id && rewriter.renaming.is_none(),
             result: new.map(|new| (Digest::of(&new), new.len() as u64)),
         };
         Ok(Some(RewriteOutcome { change, rewritten }))

@@ -80,48 +80,29 @@ impl PagePolicy {
 /// The data that all rewrites share.
 pub struct Rewriter {
     resolver: Resolver,
-    renaming: Option<Renaming>,
-    /// The hashes of changed files as `integrity` contains them: before and after the change.
-    proofs: Vec<(String, String)>,
+    /// The change of the build ID.
+    pub renaming: Option<Renaming>,
+    /// The hashes of changed files as `integrity` contains them: before and after the change. Any text may contain one.
+    pub proofs: Vec<(String, String)>,
     /// The files that have a fingerprint: path, index among the assets, fingerprint.
     copies: HashMap<String, (usize, String)>,
     /// The paths of those files, by index.
     copied: HashMap<usize, String>,
+    /// The policy that pages state.
     policy: Option<PagePolicy>,
 }
 
 impl Rewriter {
     /// Creates a rewriter without fingerprints.
-    pub fn new(resolver: Resolver, renaming: Option<Renaming>) -> Self {
+    pub fn new(resolver: Resolver, renaming: Option<Renaming>, policy: Option<PagePolicy>) -> Self {
         Self {
             resolver,
             renaming,
+            policy,
             proofs: Vec::new(),
             copies: HashMap::new(),
             copied: HashMap::new(),
-            policy: None,
         }
-    }
-
-    /// Sets the policy that pages state.
-    #[must_use]
-    pub fn with_policy(self, policy: Option<PagePolicy>) -> Self {
-        Self { policy, ..self }
-    }
-
-    /// Returns the change of the build ID.
-    pub fn renaming(&self) -> Option<&Renaming> {
-        self.renaming.as_ref()
-    }
-
-    /// Returns the hashes of files, before and after the change. Any text may contain one.
-    pub fn proofs(&self) -> &[(String, String)] {
-        &self.proofs
-    }
-
-    /// Sets the hashes of files, before and after the change.
-    pub fn set_proofs(&mut self, proofs: Vec<(String, String)>) {
-        self.proofs = proofs;
     }
 
     /// Adds the fingerprint of a file.
@@ -184,28 +165,19 @@ impl Rewriter {
         for (from, to) in &self.proofs {
             overwrite(bytes, &mut new, from.as_bytes(), to.as_bytes());
         }
-        let text = std::str::from_utf8(new.as_deref().unwrap_or(bytes)).ok();
-        if let Some(fingerprinted) = text.and_then(|text| self.fingerprinted(text, change)) {
-            new = Some(fingerprinted.into_bytes());
+        let mut step = |change: &dyn Fn(&str) -> Option<String>| {
+            let text = std::str::from_utf8(new.as_deref().unwrap_or(bytes)).ok();
+            if let Some(changed) = text.and_then(change) {
+                new = Some(changed.into_bytes());
+            }
+        };
+        step(&|text| self.fingerprinted(text, change));
+        if change.language == Language::Page {
+            step(&|page| policy::unescaped(page, &self.proofs));
+            step(&|page| policy::renewed(std::str::from_utf8(bytes).ok()?, page));
         }
-        if change.language == Language::Page
-            && let Ok(text) = std::str::from_utf8(new.as_deref().unwrap_or(bytes))
-            && let Some(proved) = policy::unescaped(text, &self.proofs)
-        {
-            new = Some(proved.into_bytes());
-        }
-        if change.language == Language::Page
-            && let Some(changed) = &new
-            && let (Ok(before), Ok(after)) = (std::str::from_utf8(bytes), std::str::from_utf8(changed))
-            && let Some(allowed) = policy::renewed(before, after)
-        {
-            new = Some(allowed.into_bytes());
-        }
-        if let Some(policy) = self.policy.as_ref().filter(|_| change.has_policy)
-            && let Ok(page) = std::str::from_utf8(new.as_deref().unwrap_or(bytes))
-            && let Some(stated) = policy.stated(page)
-        {
-            new = Some(stated.into_bytes());
+        if let Some(policy) = self.policy.as_ref().filter(|_| change.has_policy) {
+            step(&|page| policy.stated(page));
         }
         new
     }

@@ -53,18 +53,18 @@ impl RewritingSource {
 
 impl Source for RewritingSource {
     fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError> {
-        match self.origin(path) {
-            None => self.export.read(path, digest, size),
-            Some(ByteOrigin { path, change: None, .. }) => self.export.read(path, digest, size),
-            Some(
-                origin @ ByteOrigin {
-                    change: Some(change), ..
-                },
-            ) => {
-                let bytes = self.export.read(&origin.path, origin.digest, origin.size)?;
-                let bytes = self.rewriter.rewrite(&bytes, change).unwrap_or(bytes);
-                unchanged(bytes, path, digest, size)
-            }
+        let Some(origin) = self.origin(path) else {
+            return self.export.read(path, digest, size);
+        };
+        let bytes = self.export.read(&origin.path, origin.digest, origin.size)?;
+        match &origin.change {
+            None => Ok(bytes),
+            Some(change) => unchanged(
+                self.rewriter.rewrite(&bytes, change).unwrap_or(bytes),
+                path,
+                digest,
+                size,
+            ),
         }
     }
 
@@ -75,14 +75,13 @@ impl Source for RewritingSource {
         size: u64,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), SourceError> {
-        match self.origin(path) {
-            None => self.export.read_pieces(path, digest, size, take),
-            Some(ByteOrigin { path, change: None, .. }) => self.export.read_pieces(path, digest, size, take),
-            Some(_) => {
-                in_pieces(&self.read(path, digest, size)?, take);
-                Ok(())
-            }
+        let origin = self.origin(path);
+        if origin.is_some_and(|origin| origin.change.is_some()) {
+            in_pieces(&self.read(path, digest, size)?, take);
+            return Ok(());
         }
+        let path = origin.map_or(path, |origin| &origin.path);
+        self.export.read_pieces(path, digest, size, take)
     }
 
     fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError> {

@@ -126,14 +126,11 @@ fn look_around(
     options: &ScanOptions<'_>,
 ) -> Result<(walk::Walked, Vec<Stamped>, Option<DigestCache>), ScanError> {
     let batches: Mutex<Vec<(usize, Vec<Stamped>)>> = Mutex::default();
-    let cache = Mutex::new(None);
+    let mut cache = None;
     let walked = rayon::in_place_scope(|scope| {
         if let Some(folder) = options.cache {
-            let cache = &cache;
-            scope.spawn(move |_| {
-                let loaded = DigestCache::load(folder, root, options.now);
-                *cache.lock().unwrap_or_else(PoisonError::into_inner) = Some(loaded);
-            });
+            let cache = &mut cache;
+            scope.spawn(move |_| *cache = Some(DigestCache::load(folder, root, options.now)));
         }
         let mut number = 0;
         walk::walk(root, options.exclude, |batch| {
@@ -155,7 +152,6 @@ fn look_around(
     batches.sort_unstable_by_key(|(place, _)| *place);
     let mut stamped = Vec::with_capacity(batches.iter().map(|(_, batch)| batch.len()).sum());
     stamped.extend(batches.into_iter().flat_map(|(_, batch)| batch));
-    let cache = cache.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok((walked, stamped, cache))
 }
 

@@ -328,10 +328,8 @@ pub fn survey(
         resolver: &resolver,
         beside: &Resolver::new(options.origin, ""),
         source,
-        search: options.search,
-        elsewhere: options.elsewhere,
+        options,
         recall: recall.as_ref(),
-        for_policy: options.for_policy,
         nothing: Arc::default(),
     };
     let twins = twins(assets, &kinds);
@@ -427,17 +425,25 @@ pub fn find_client(assets: &[Asset], source: &dyn Source) -> Result<Client, Sour
     let page = |asset: &&Asset| asset.path.as_str().ends_with(".html") && asset.size <= MAX_TEXT;
     let is_first = |asset: &&Asset| matches!(asset.path.as_str(), "index.html" | "404.html");
     let pages = || assets.iter().filter(page);
+    let text = |asset: &Asset| {
+        source
+            .read(&asset.path, asset.digest, asset.size)
+            .map(String::from_utf8)
+    };
+    let some_pages = || {
+        let some = pages().filter(is_first).chain(pages().take(8));
+        some.filter_map(|asset| text(asset).map(Result::ok).transpose())
+    };
     let paths = Paths::new(assets);
     let is_there = |path: &str| matches!(paths.look_up(path), Lookup::File(_));
     let mut found: Option<(Client, bool)> = None;
     // Any page of Next.js will do. A page from another source reveals nothing, so several pages are tried.
-    for asset in pages().filter(is_first).chain(pages().take(8)) {
-        let bytes = source.read(&asset.path, asset.digest, asset.size)?;
-        let page = std::str::from_utf8(&bytes).ok();
-        let Some((page, client)) = page.and_then(|page| Some((page, client::of_page(page)?))) else {
+    for page in some_pages() {
+        let page = page?;
+        let Some(client) = client::of_page(&page) else {
             continue;
         };
-        let leads = client::beside_prefix(page, &client.prefix, &is_there);
+        let leads = client::beside_prefix(&page, &client.prefix, &is_there);
         if client.prefix.is_empty() || leads == Some(Leads::Below) {
             return Ok(client);
         }
@@ -449,17 +455,13 @@ pub fn find_client(assets: &[Asset], source: &dyn Source) -> Result<Client, Sour
         return Ok(Client { base_path, ..client });
     }
     let generator = Generator::of_paths(&assets.iter().map(|asset| asset.path.as_str()));
-    for asset in pages().filter(is_first).chain(pages().take(8)) {
-        let bytes = source.read(&asset.path, asset.digest, asset.size)?;
-        let page = std::str::from_utf8(&bytes).ok();
-        let client = page.and_then(|page| {
-            if generator.may_be_next() {
-                client::behind_prefix(page, &is_there)
-            } else {
-                client::before_files(page, &is_there)
-            }
-        });
-        if let Some(client) = client {
+    let of_other_pages = if generator.may_be_next() {
+        client::behind_prefix
+    } else {
+        client::before_files
+    };
+    for page in some_pages() {
+        if let Some(client) = of_other_pages(&page?, &is_there) {
             return Ok(client);
         }
     }
@@ -469,12 +471,8 @@ pub fn find_client(assets: &[Asset], source: &dyn Source) -> Result<Client, Sour
 /// Classifies a file by its name and by the files next to it.
 fn kind_of(path: &str, paths: &Paths<'_>, generator: Generator) -> FileKind {
     let owner = || {
-        let owners = if generator.may_be_next() {
-            next_page::owners(path)
-        } else {
-            Vec::new()
-        };
-        owners.iter().find_map(|page| paths.file(page))
+        let owners = generator.may_be_next().then(|| next_page::owners(path));
+        owners?.iter().find_map(|page| paths.file(page))
     };
     match path.rsplit_once('.').map(|(_, extension)| extension) {
         Some("html" | "htm") => FileKind::Page,
@@ -506,6 +504,25 @@ struct FileReport {
     remembered: bool,
 }
 
+impl FileReport {
+    fn new(facts: Arc<Facts>, learned: Option<Learned>) -> Self {
+        let remembered = false;
+        Self {
+            facts,
+            learned,
+            remembered,
+        }
+    }
+
+    /// The report of a file whose facts the cache has.
+    fn recalled((facts, learned): (Arc<Facts>, Learned)) -> Self {
+        Self {
+            remembered: true,
+            ..Self::new(facts, Some(learned))
+        }
+    }
+}
+
 /// The context in which all files are surveyed.
 struct SurveyContext<'a> {
     build_id: Option<&'a str>,
@@ -513,27 +530,22 @@ struct SurveyContext<'a> {
     resolver: &'a Resolver,
     beside: &'a Resolver,
     source: &'a dyn Source,
-    search: Option<&'a dyn TextSearch>,
-    elsewhere: Option<&'a Elsewhere>,
+    options: &'a Options<'a>,
     recall: Option<&'a Recall<'a>>,
-    for_policy: bool,
     /// The facts of a file that is not surveyed.
     nothing: Arc<Facts>,
 }
 
 impl SurveyContext<'_> {
     fn nothing(&self) -> FileReport {
-        FileReport {
-            facts: Arc::clone(&self.nothing),
-            learned: None,
-            remembered: false,
-        }
+        FileReport::new(Arc::clone(&self.nothing), None)
     }
 
     fn survey(&self, file: ExportFile<'_>) -> Result<FileReport, SourceError> {
         let ExportFile { asset, kind, .. } = file;
         let path = asset.path.as_str();
         let searched = self
+            .options
             .search
             .filter(|search| text::is_likely(asset.path.name()) || search.wants(path, asset.size));
         let is_named_in = self.build_id.is_some() && !text::is_packed(asset.path.name());
@@ -551,28 +563,23 @@ impl SurveyContext<'_> {
         if matches!(kind, FileKind::Other | FileKind::Picture) && searched.is_none() && !is_named_in && !may_be_text {
             return Ok(self.nothing());
         }
-        let remembered = |(facts, learned)| FileReport {
-            facts,
-            learned: Some(learned),
-            remembered: true,
-        };
         if let Some(known) = self.recall.and_then(|recall| recall.exact(file)) {
-            return Ok(remembered(known));
+            return Ok(FileReport::recalled(known));
         }
         let bytes = self.source.read(&asset.path, asset.digest, asset.size)?;
         let neutral = self.recall.map(|recall| (recall, recall.neutral_digest(&bytes)));
         if let Some(known) = neutral.and_then(|(recall, neutral)| recall.neutral(file, neutral)) {
-            return Ok(remembered(known));
+            return Ok(FileReport::recalled(known));
         }
         let context = Context {
             paths: AskedPaths::new(self.paths, self.recall.is_some()),
             resolver: self.resolver,
             beside: self.beside,
-            elsewhere: self.elsewhere,
+            elsewhere: self.options.elsewhere,
             build_id: self.build_id,
         };
         let mut facts = facts(path, kind, &bytes, &context);
-        if self.for_policy {
+        if self.options.for_policy {
             facts.policy = policy_facts(path, kind, &bytes, &context).map(Box::new);
         }
         if let Some(search) = searched {
@@ -584,11 +591,7 @@ impl SurveyContext<'_> {
         facts.is_text = may_be_text && !bytes.contains(&0) && std::str::from_utf8(&bytes).is_ok();
         let facts = Arc::new(facts);
         let learned = neutral.map(|(recall, neutral)| recall.learn(file, neutral, &facts, context.paths.questions()));
-        Ok(FileReport {
-            facts,
-            learned,
-            remembered: false,
-        })
+        Ok(FileReport::new(facts, learned))
     }
 
     /// Reads how many pixels a large picture has. Only its start is read.
@@ -597,12 +600,8 @@ impl SurveyContext<'_> {
         if asset.size < picture::LARGE {
             return Ok(self.nothing());
         }
-        if let Some((facts, learned)) = self.recall.and_then(|recall| recall.exact(file)) {
-            return Ok(FileReport {
-                facts,
-                learned: Some(learned),
-                remembered: true,
-            });
+        if let Some(known) = self.recall.and_then(|recall| recall.exact(file)) {
+            return Ok(FileReport::recalled(known));
         }
         let mut pixels = None;
         let mut take = |start: Vec<u8>| {
@@ -618,11 +617,7 @@ impl SurveyContext<'_> {
         let learned = self
             .recall
             .map(|recall| recall.learn(file, asset.digest, &facts, Vec::new()));
-        Ok(FileReport {
-            facts,
-            learned,
-            remembered: false,
-        })
+        Ok(FileReport::new(facts, learned))
     }
 
     /// Searches for the build ID in a file that is too large to be read as text. Such a file is not rewritten either,

@@ -111,9 +111,6 @@ pub(super) fn survey_ids(
     #[derive(Default)]
     struct Ids(Facts);
     impl TextVisitor for Ids {
-        fn url(&mut self, _: Reference<'_>) -> Option<String> {
-            None
-        }
         fn build_id(&mut self, id: &str) -> Option<String> {
             self.0.ids.push(id.to_owned());
             None
