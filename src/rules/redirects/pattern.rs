@@ -22,15 +22,25 @@ pub(super) type Named<'n> = BTreeMap<&'n str, &'n str>;
 /// The addresses that a rule is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pattern {
-    segments: Vec<Segment>,
+    segments: Vec<Piece>,
     has_splat: bool,
 }
 
+/// A part of an address or a target. In an address, each is one segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Segment {
+enum Piece {
     Text(String),
-    /// Any one segment.
+    /// Any text, by its name.
     Name(String),
+}
+
+impl Piece {
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Name(name) => Some(name),
+            Self::Text(_) => None,
+        }
+    }
 }
 
 impl Pattern {
@@ -58,11 +68,11 @@ impl Pattern {
             }
             match segment.strip_prefix(':') {
                 _ if segment == "*" => pattern.has_splat = true,
-                Some(name) if is_name(name) => pattern.segments.push(Segment::Name(name.to_owned())),
+                Some(name) if is_name(name) => pattern.segments.push(Piece::Name(name.to_owned())),
                 Some(rest) if rest.starts_with(|c: char| c.is_ascii_alphabetic()) => {
                     return Err("has a placeholder that is not a whole segment".to_owned());
                 }
-                _ => pattern.segments.push(Segment::Text(spell(segment)?)),
+                _ => pattern.segments.push(Piece::Text(spell(segment)?)),
             }
         }
         let mut names = pattern.names();
@@ -75,10 +85,7 @@ impl Pattern {
 
     /// The names, in their order.
     pub(super) fn names(&self) -> Vec<&str> {
-        let named = self.segments.iter().filter_map(|segment| match segment {
-            Segment::Name(name) => Some(&**name),
-            Segment::Text(_) => None,
-        });
+        let named = self.segments.iter().filter_map(Piece::name);
         named.chain(self.has_splat.then_some(SPLAT)).collect()
     }
 
@@ -93,8 +100,8 @@ impl Pattern {
         for segment in &self.segments {
             address.push('/');
             address += match segment {
-                Segment::Text(text) => text,
-                Segment::Name(name) => named.get(&**name)?,
+                Piece::Text(text) => text,
+                Piece::Name(name) => named.get(&**name)?,
             };
         }
         if self.has_splat {
@@ -115,8 +122,8 @@ impl Pattern {
             rest = rest.strip_prefix('/')?;
             let (first, after) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             match segment {
-                Segment::Text(text) if is_spelling_of(text, first) => {}
-                Segment::Name(name) if !first.is_empty() => {
+                Piece::Text(text) if is_spelling_of(text, first) => {}
+                Piece::Name(name) if !first.is_empty() => {
                     named.insert(name, first);
                 }
                 _ => return None,
@@ -139,8 +146,8 @@ impl Pattern {
         for segment in &self.segments {
             text.push('/');
             match segment {
-                Segment::Text(literal) => text += &regex_of(literal),
-                Segment::Name(_) => text += "([^/]+)",
+                Piece::Text(literal) => text += &regex_of(literal),
+                Piece::Name(_) => text += "([^/]+)",
             }
         }
         if self.has_splat {
@@ -153,12 +160,6 @@ impl Pattern {
 /// Where a rule leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target(Vec<Piece>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
-    Text(String),
-    Name(String),
-}
 
 impl Target {
     /// Reads a target. Only these names are replaced: a `:` may be part of an address.
@@ -240,10 +241,7 @@ impl Target {
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter_map(|piece| match piece {
-            Piece::Name(name) => Some(&**name),
-            Piece::Text(_) => None,
-        })
+        self.0.iter().filter_map(Piece::name)
     }
 
     /// What the names stand for if the target is this address. The target must be reversible.
