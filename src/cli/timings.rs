@@ -39,7 +39,7 @@ struct ClockReading {
 /// The measurements of one stage.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Timing {
-    pub stage: &'static str,
+    pub stage: Stage,
     /// Seconds from the start of the command.
     pub from: f64,
     pub seconds: f64,
@@ -112,7 +112,7 @@ impl ClockReading {
     fn since(&self, then: &Self, stage: Stage) -> Timing {
         let asked = |now: u64, then: u64| if stage.asks_the_host() { now - then } else { 0 };
         Timing {
-            stage: stage.name(),
+            stage,
             from: then.at.as_secs_f64(),
             seconds: self.at.saturating_sub(then.at).as_secs_f64(),
             cpu_seconds: self.processor.saturating_sub(then.processor).as_secs_f64(),
@@ -139,7 +139,7 @@ pub fn shown(stages: &[Timing]) -> String {
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     rows.extend(stages.iter().map(|timing| {
         vec![
-            timing.stage.to_owned(),
+            timing.stage.to_string(),
             time(timing.from),
             time(timing.seconds),
             time(timing.cpu_seconds),
@@ -169,8 +169,8 @@ mod tests {
         timings.notice(&Event::StageEnded(Stage::Plan));
         timings.notice(&Event::StageEnded(Stage::Connect));
         let stages = timings.stages();
-        let names: Vec<&str> = stages.iter().map(|timing| timing.stage).collect();
-        assert_eq!(names, ["connect", "scan"]);
+        let names: Vec<Stage> = stages.iter().map(|timing| timing.stage).collect();
+        assert_eq!(names, [Stage::Connect, Stage::Scan]);
         assert!(stages[0].seconds >= stages[1].seconds && stages[1].from >= stages[0].from);
         assert!(shown(&stages).lines().count() == 3);
     }

@@ -4,13 +4,17 @@
 //! observer decides how a fact is worded and whether it is shown at all. Nothing in this module may influence the
 //! course of a publish.
 
+use std::fmt;
 use std::path::PathBuf;
+
+use serde::Serialize;
 
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
 
 /// A stage of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// Connecting to the host. May run at the same time as stages that don't use the host.
     Connect,
@@ -42,23 +46,12 @@ impl Stage {
     pub const fn asks_the_host(self) -> bool {
         !matches!(self, Self::Scan | Self::Check | Self::Fingerprint | Self::Manifest)
     }
+}
 
-    /// The stage in one word, for programs.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Scan => "scan",
-            Self::Check => "check",
-            Self::Fingerprint => "fingerprint",
-            Self::Manifest => "manifest",
-            Self::Plan => "plan",
-            Self::Encode => "encode",
-            Self::Sync => "sync",
-            Self::Swap => "swap",
-            Self::Verify => "verify",
-            Self::Prune => "prune",
-        }
+/// As in JSON.
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 

@@ -158,7 +158,6 @@ impl Preview {
                 if served.coding.is_none() {
                     set(&mut answer, ACCEPT_RANGES, "bytes");
                 }
-                validate(&mut answer, &served);
                 Ok(answer)
             }
             Parts::Some(parts) => self.partial(site, &served, &parts).await,
@@ -179,7 +178,6 @@ impl Preview {
             return Ok(refusal(Some(&site.rules), status));
         };
         let mut answer = self.whole(site, &served, status).await?;
-        validate(&mut answer, &served);
         answer.headers_mut().remove(LAST_MODIFIED);
         Ok(answer)
     }
@@ -284,14 +282,7 @@ impl Preview {
         status: StatusCode,
     ) -> Result<Response<Body>, SourceError> {
         let all = vec![BodyPart::Part(0..served.length)];
-        let body = self.body(site, served, all).await?;
-        let mut answer = blank(Some(&site.rules), status, Some(served.path), body);
-        set(&mut answer, CONTENT_TYPE, &served.content_type);
-        set(&mut answer, CONTENT_LENGTH, &served.length.to_string());
-        if let Some(coding) = served.coding {
-            set(&mut answer, CONTENT_ENCODING, &coding.to_string());
-        }
-        Ok(answer)
+        self.sent(site, served, status, &served.content_type, all).await
     }
 
     async fn partial(
@@ -300,47 +291,49 @@ impl Preview {
         served: &Served<'_>,
         parts: &[Range<u64>],
     ) -> Result<Response<Body>, SourceError> {
-        let mut sections = Vec::new();
+        let (status, content_type) = (StatusCode::PARTIAL_CONTENT, &served.content_type);
         if let [part] = parts {
-            sections.push(BodyPart::Part(part.clone()));
-        } else {
-            for part in parts {
-                let header = ranges::part_header(&served.content_type, part, served.length);
-                sections.extend([BodyPart::Text(header), BodyPart::Part(part.clone())]);
-            }
-            sections.push(BodyPart::Text(ranges::closing()));
-        }
-        let length: u64 = sections
-            .iter()
-            .map(|section| match section {
-                BodyPart::Text(text) => text.len() as u64,
-                BodyPart::Part(part) => part.end - part.start,
-            })
-            .sum();
-        let body = self.body(site, served, sections).await?;
-        let mut answer = blank(Some(&site.rules), StatusCode::PARTIAL_CONTENT, Some(served.path), body);
-        if let [part] = parts {
-            set(&mut answer, CONTENT_TYPE, &served.content_type);
+            let sections = vec![BodyPart::Part(part.clone())];
+            let mut answer = self.sent(site, served, status, content_type, sections).await?;
             set(&mut answer, CONTENT_RANGE, &ranges::content_range(part, served.length));
-        } else {
-            let several = format!("multipart/byteranges; boundary={}", ranges::BOUNDARY);
-            set(&mut answer, CONTENT_TYPE, &several);
+            return Ok(answer);
         }
-        set(&mut answer, CONTENT_LENGTH, &length.to_string());
-        validate(&mut answer, served);
-        Ok(answer)
+        let mut sections = Vec::new();
+        for part in parts {
+            let header = ranges::part_header(content_type, part, served.length);
+            sections.extend([BodyPart::Text(header), BodyPart::Part(part.clone())]);
+        }
+        sections.push(BodyPart::Text(ranges::closing()));
+        let several = format!("multipart/byteranges; boundary={}", ranges::BOUNDARY);
+        self.sent(site, served, status, &several, sections).await
     }
 
-    async fn body(
+    /// Sends sections of what is served, with the headers that describe them.
+    async fn sent(
         &self,
         site: &Arc<Snapshot>,
         served: &Served<'_>,
+        status: StatusCode,
+        content_type: &str,
         sections: Vec<BodyPart>,
-    ) -> Result<Body, SourceError> {
-        match &served.content {
-            Some(bytes) => Ok(body::whole(joined(bytes, &sections))),
-            None => self.sections(site, &served.found, sections).await,
+    ) -> Result<Response<Body>, SourceError> {
+        let lengths = sections.iter().map(|section| match section {
+            BodyPart::Text(text) => text.len() as u64,
+            BodyPart::Part(part) => part.end - part.start,
+        });
+        let length: u64 = lengths.sum();
+        let body = match &served.content {
+            Some(bytes) => body::whole(joined(bytes, &sections)),
+            None => self.sections(site, &served.found, sections).await?,
+        };
+        let mut answer = blank(Some(&site.rules), status, Some(served.path), body);
+        set(&mut answer, CONTENT_TYPE, content_type);
+        set(&mut answer, CONTENT_LENGTH, &length.to_string());
+        if let Some(coding) = served.coding {
+            set(&mut answer, CONTENT_ENCODING, &coding.to_string());
         }
+        validate(&mut answer, served);
+        Ok(answer)
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::Preview;
 use super::body::{self, Body};
-use super::encodings::{EncodingKey, level};
+use super::encodings::level;
 use super::snapshot::{Resource, Snapshot};
 use crate::model::digest::Digest;
 use crate::model::encoding::{Coding, Recipe};
@@ -41,11 +41,7 @@ impl Preview {
         coding: Coding,
         recipe: Recipe,
     ) -> Result<Option<Bytes>, SourceError> {
-        let key = EncodingKey {
-            digest: found.file.digest,
-            coding,
-            recipe,
-        };
+        let key = (found.file.digest, coding, recipe);
         let make = async || {
             let (site, found) = (Arc::clone(site), found.clone());
             self.aside(move || make(&site, &found, coding, recipe)).await
@@ -60,11 +56,7 @@ impl Preview {
         path: &SitePath,
         coding: Coding,
     ) -> Result<Option<Bytes>, SourceError> {
-        let key = EncodingKey {
-            digest: Digest::of(bytes),
-            coding,
-            recipe: Recipe::made(level(coding)),
-        };
+        let key = (Digest::of(bytes), coding, Recipe::made(level(coding)));
         let make = async || {
             let (bytes, path) = (bytes.clone(), path.clone());
             self.aside(move || encoded(&path, coding, &bytes)).await

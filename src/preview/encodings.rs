@@ -20,13 +20,8 @@ pub const fn level(coding: Coding) -> u8 {
     }
 }
 
-/// The key of an encoding: the digest of the content and the recipe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct EncodingKey {
-    pub digest: Digest,
-    pub coding: Coding,
-    pub recipe: Recipe,
-}
+/// The key of an encoding: the digest of the content, and how it is encoded.
+pub type EncodingKey = (Digest, Coding, Recipe);
 
 /// An encoding, once it is made; `None` if it would be no smaller than the content.
 type Made = Arc<OnceCell<Option<Bytes>>>;
@@ -133,11 +128,7 @@ mod tests {
     use std::convert::Infallible;
 
     fn key(number: u8) -> EncodingKey {
-        EncodingKey {
-            digest: Digest::of(&[number]),
-            coding: Coding::Gzip,
-            recipe: Recipe::made(9),
-        }
+        (Digest::of(&[number]), Coding::Gzip, Recipe::made(9))
     }
 
     #[test]

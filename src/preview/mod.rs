@@ -41,15 +41,13 @@ use tokio::sync::{Semaphore, watch as latest};
 use tokio::task::JoinSet;
 
 pub use self::affected::Gist;
-use self::encodings::Encodings;
+use self::encodings::{EncodingKey, Encodings};
 pub use self::guard::HostNames;
 use self::hub::Hub;
 pub use self::hub::{News, Trouble};
 pub use self::snapshot::Snapshot;
 pub use self::target_api::TargetApi;
 use self::write_timeout::WriteTimeout;
-use crate::model::digest::Digest;
-use crate::model::encoding::{Coding, Recipe};
 
 /// The prefix of the preview's own addresses.
 pub const OWN: &str = "/__syntax/";
@@ -95,7 +93,7 @@ pub struct Preview {
     at_desk: tokio::sync::Mutex<()>,
     hub: Arc<Hub>,
     /// Encoded sizes that have been requested.
-    lengths: tokio::sync::Mutex<HashMap<(Digest, Coding, Recipe), Option<u64>>>,
+    lengths: tokio::sync::Mutex<HashMap<EncodingKey, Option<u64>>>,
     encodings: Encodings,
     work: Arc<Semaphore>,
     streams: Arc<Semaphore>,

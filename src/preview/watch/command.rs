@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
@@ -161,21 +161,10 @@ async fn pass_on(stream: impl AsyncRead + Unpin, sender: mpsc::Sender<String>) {
     let mut stream = BufReader::with_capacity(LONGEST, stream);
     loop {
         let mut line = Vec::new();
-        loop {
-            let Ok(part) = stream.fill_buf().await else { return };
-            if part.is_empty() {
-                break;
-            }
-            let end = part.iter().position(|byte| *byte == b'\n');
-            let taken = end.map_or(part.len(), |end| end + 1);
-            line.extend_from_slice(&part[..taken]);
-            stream.consume(taken);
-            if end.is_some() || line.len() >= LONGEST {
-                break;
-            }
-        }
-        if line.is_empty() {
-            return;
+        // A longer line is split.
+        match (&mut stream).take(LONGEST as u64).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
         }
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
         if sender.send(line).await.is_err() {

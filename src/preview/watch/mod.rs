@@ -180,12 +180,9 @@ pub async fn watch(
         is_asked: false,
         tries: 0,
     };
-    let changed = AllChanged {
-        export: export_changed,
-        settings: settings_changed,
-        sources: sources_changed,
-    };
-    watching.run(changed, &asked).await;
+    watching
+        .run(export_changed, settings_changed, sources_changed, &asked)
+        .await;
     Ok(())
 }
 
@@ -237,13 +234,6 @@ struct Doubt {
     is_built: bool,
 }
 
-/// Where changes are told.
-struct AllChanged {
-    export: Changed,
-    settings: Changed,
-    sources: Option<Changed>,
-}
-
 struct Watching {
     options: Arc<Options>,
     preview: Arc<Preview>,
@@ -276,12 +266,7 @@ struct Watching {
 }
 
 impl Watching {
-    async fn run(&mut self, changed: AllChanged, asked: &Notify) {
-        let AllChanged {
-            mut export,
-            mut settings,
-            mut sources,
-        } = changed;
+    async fn run(&mut self, mut export: Changed, mut settings: Changed, mut sources: Option<Changed>, asked: &Notify) {
         if sources.is_some() {
             self.building_due = Some(Instant::now());
         }
