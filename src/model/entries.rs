@@ -37,6 +37,35 @@ pub enum Entry {
     Redirect(Redirect),
 }
 
+impl Entry {
+    /// The file, if it is one.
+    #[must_use]
+    pub const fn file(&self) -> Option<&File> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Folder(_) | Self::Redirect(_) => None,
+        }
+    }
+
+    /// The digest of the folder, if it is one.
+    #[must_use]
+    pub const fn folder(&self) -> Option<Digest> {
+        match self {
+            Self::Folder(digest) => Some(*digest),
+            Self::File(_) | Self::Redirect(_) => None,
+        }
+    }
+
+    /// The redirect, if it is one.
+    #[must_use]
+    pub const fn redirect(&self) -> Option<&Redirect> {
+        match self {
+            Self::Redirect(redirect) => Some(redirect),
+            Self::File(_) | Self::Folder(_) => None,
+        }
+    }
+}
+
 /// The entries of a folder: names in byte order, each once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Entries(Vec<(Box<str>, Entry)>);

@@ -45,10 +45,7 @@ pub enum BadTree {
 
 impl Tree {
     fn header(&self) -> &'static str {
-        let has_redirects = self
-            .entries
-            .iter()
-            .any(|(_, entry)| matches!(entry, Entry::Redirect(_)));
+        let has_redirects = self.redirects().next().is_some();
         if has_redirects { HEADER_WITH_REDIRECTS } else { HEADER }
     }
 
@@ -114,26 +111,20 @@ impl Tree {
 
     /// The files, by name.
     pub fn files(&self) -> impl Iterator<Item = (&str, &File)> {
-        self.entries.iter().filter_map(|(name, entry)| match entry {
-            Entry::File(file) => Some((&**name, file)),
-            Entry::Folder(_) | Entry::Redirect(_) => None,
-        })
+        let entries = self.entries.iter();
+        entries.filter_map(|(name, entry)| Some((&**name, entry.file()?)))
     }
 
     /// The redirects, by name.
     pub fn redirects(&self) -> impl Iterator<Item = (&str, &Redirect)> {
-        self.entries.iter().filter_map(|(name, entry)| match entry {
-            Entry::Redirect(redirect) => Some((&**name, redirect)),
-            Entry::File(_) | Entry::Folder(_) => None,
-        })
+        let entries = self.entries.iter();
+        entries.filter_map(|(name, entry)| Some((&**name, entry.redirect()?)))
     }
 
     /// The folders, by name, with the digests of their trees.
     pub fn folders(&self) -> impl Iterator<Item = (&str, Digest)> {
-        self.entries.iter().filter_map(|(name, entry)| match entry {
-            Entry::Folder(digest) => Some((&**name, *digest)),
-            Entry::File(_) | Entry::Redirect(_) => None,
-        })
+        let entries = self.entries.iter();
+        entries.filter_map(|(name, entry)| Some((&**name, entry.folder()?)))
     }
 }
 

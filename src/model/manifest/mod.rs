@@ -158,16 +158,17 @@ impl Site {
     /// The file at a public path.
     #[must_use]
     pub fn file(&self, path: &SitePath) -> Option<&File> {
-        match self.folders.get(&path.parent()?)?.tree.entries.get(path.name())? {
-            Entry::File(file) => Some(file),
-            Entry::Folder(_) | Entry::Redirect(_) => None,
-        }
+        self.entry(path)?.file()
     }
 
     /// The redirect at a path of the release.
     #[must_use]
     pub fn redirect(&self, path: &SitePath) -> Option<&Redirect> {
-        redirect_of(self.folders.get(&path.parent()?)?.tree.entries.get(path.name()))
+        self.entry(path)?.redirect()
+    }
+
+    fn entry(&self, path: &SitePath) -> Option<&Entry> {
+        self.folders.get(&path.parent()?)?.tree.entries.get(path.name())
     }
 
     /// Every redirect with the address that it is for.
@@ -460,9 +461,10 @@ impl<'a: 'k, 'k> Comparison<'a, 'k> {
                 continue;
             }
             let at = path.child(name);
-            self.folder(&at, folder_of(old), folder_of(new), depth + 1);
-            self.redirect(&at, redirect_of(old), redirect_of(new));
-            let (old, new) = (file_of(old), file_of(new));
+            let folder = |entry: Option<&Entry>| entry.and_then(Entry::folder);
+            self.folder(&at, folder(old), folder(new), depth + 1);
+            self.redirect(&at, old.and_then(Entry::redirect), new.and_then(Entry::redirect));
+            let (old, new) = (old.and_then(Entry::file), new.and_then(Entry::file));
             let digest = |file: &File| file.digest;
             let Some(change) = ChangeKind::of(old.map(digest), new.map(digest)) else {
                 continue;
@@ -474,27 +476,6 @@ impl<'a: 'k, 'k> Comparison<'a, 'k> {
                 brought: brought(&old.into_iter().chain(new)),
             });
         }
-    }
-}
-
-fn redirect_of(entry: Option<&Entry>) -> Option<&Redirect> {
-    match entry {
-        Some(Entry::Redirect(redirect)) => Some(redirect),
-        _ => None,
-    }
-}
-
-fn folder_of(entry: Option<&Entry>) -> Option<Digest> {
-    match entry {
-        Some(Entry::Folder(digest)) => Some(*digest),
-        _ => None,
-    }
-}
-
-fn file_of(entry: Option<&Entry>) -> Option<&File> {
-    match entry {
-        Some(Entry::File(file)) => Some(file),
-        _ => None,
     }
 }
 

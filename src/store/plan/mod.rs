@@ -172,10 +172,7 @@ fn live_tree(path: &SitePath, facts: &HostFacts) -> Option<Option<Digest>> {
     let Some(above) = above else { return Some(None) };
     // If its manifest is damaged, the folder itself must be asked for.
     let tree = facts.manifest(above)?;
-    Some(match tree.entries.get(path.name()) {
-        Some(Entry::Folder(digest)) => Some(*digest),
-        _ => None,
-    })
+    Some(tree.entries.get(path.name()).and_then(Entry::folder))
 }
 
 /// Replaces a manifest that is missing, and that of a folder that the live release doesn't have.
@@ -358,10 +355,7 @@ pub(crate) fn all_as_changes(site: &Site) -> Changes {
 pub fn former_files(changes: &Changes, facts: &HostFacts) -> HashMap<SitePath, Option<File>> {
     let former = |path: &SitePath| {
         let folder = live_tree(&path.parent()?, facts)??;
-        match facts.manifest(folder)?.entries.get(path.name())? {
-            Entry::File(file) => Some(file.clone()),
-            Entry::Folder(_) | Entry::Redirect(_) => None,
-        }
+        facts.manifest(folder)?.entries.get(path.name())?.file().cloned()
     };
     let changed = changes.list.iter().map(|change| &change.path);
     changed.map(|path| (path.clone(), former(path))).collect()

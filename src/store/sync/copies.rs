@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::Sender;
 use crate::model::digest::Digest;
-use crate::model::tree::Entry;
 use crate::store::attempt_error::AttemptError;
 use crate::store::plan::{Plan, Wanted};
 
@@ -56,10 +55,7 @@ fn lacking(plan: &Plan) -> BTreeMap<Digest, usize> {
     let of_trees = plan.trees.iter().flat_map(|tree| {
         let unchanged = |name| tree.former.is_some() && tree.unchanged.contains(name);
         let new = tree.tree.entries.iter().filter(move |(name, _)| !unchanged(*name));
-        new.filter_map(|(_, entry)| match entry {
-            Entry::File(file) => Some(&file.digest),
-            Entry::Folder(_) | Entry::Redirect(_) => None,
-        })
+        new.filter_map(|(_, entry)| Some(&entry.file()?.digest))
     });
     // Few sites have any. Sorted references are the cheapest test.
     let mut links: Vec<&Digest> = of_trees.chain(plan.pool.iter().map(|file| &file.file.digest)).collect();
