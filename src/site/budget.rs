@@ -356,10 +356,7 @@ mod tests {
             3,
             "the scripts and the style sheet; the pages are too small"
         );
-        let entries = changed
-            .iter()
-            .flat_map(|(key, size)| key.as_bytes().iter().copied().chain(size.to_le_bytes()));
-        cache_file::save(&file, HEADER, &entries.collect::<Vec<u8>>()).unwrap();
+        cache_file::save(&file, HEADER, &postcard::to_stdvec(&changed).unwrap()).unwrap();
         let remembered = first_load();
         assert_eq!(remembered[0], first[0] + 3);
         fs::write(export.path().join("a.js"), noise(5001)).unwrap();
