@@ -53,140 +53,25 @@ pub fn read(page: &str) -> InlineScripts {
     reading.read
 }
 
-/// The attributes that are code.
-const HANDLERS: &[&str] = &[
-    "onabort",
-    "onafterprint",
-    "onanimationcancel",
-    "onanimationend",
-    "onanimationiteration",
-    "onanimationstart",
-    "onauxclick",
-    "onbeforecopy",
-    "onbeforecut",
-    "onbeforeinput",
-    "onbeforematch",
-    "onbeforepaste",
-    "onbeforeprint",
-    "onbeforetoggle",
-    "onbeforeunload",
-    "onbegin",
-    "onblur",
-    "oncancel",
-    "oncanplay",
-    "oncanplaythrough",
-    "onchange",
-    "onclick",
-    "onclose",
-    "oncommand",
-    "oncontextlost",
-    "oncontextmenu",
-    "oncontextrestored",
-    "oncopy",
-    "oncuechange",
-    "oncut",
-    "ondblclick",
-    "ondrag",
-    "ondragend",
-    "ondragenter",
-    "ondragleave",
-    "ondragover",
-    "ondragstart",
-    "ondrop",
-    "ondurationchange",
-    "onemptied",
-    "onend",
-    "onended",
-    "onerror",
-    "onfocus",
-    "onfocusin",
-    "onfocusout",
-    "onformdata",
-    "onfullscreenchange",
-    "onfullscreenerror",
-    "ongotpointercapture",
-    "onhashchange",
-    "oninput",
-    "oninvalid",
-    "onkeydown",
-    "onkeypress",
-    "onkeyup",
-    "onlanguagechange",
-    "onload",
-    "onloadeddata",
-    "onloadedmetadata",
-    "onloadstart",
-    "onlostpointercapture",
-    "onmessage",
-    "onmessageerror",
-    "onmousedown",
-    "onmouseenter",
-    "onmouseleave",
-    "onmousemove",
-    "onmouseout",
-    "onmouseover",
-    "onmouseup",
-    "onmousewheel",
-    "onoffline",
-    "ononline",
-    "onpagehide",
-    "onpageshow",
-    "onpaste",
-    "onpause",
-    "onplay",
-    "onplaying",
-    "onpointercancel",
-    "onpointerdown",
-    "onpointerenter",
-    "onpointerleave",
-    "onpointermove",
-    "onpointerout",
-    "onpointerover",
-    "onpointerrawupdate",
-    "onpointerup",
-    "onpopstate",
-    "onprogress",
-    "onratechange",
-    "onrejectionhandled",
-    "onrepeat",
-    "onreset",
-    "onresize",
-    "onscroll",
-    "onscrollend",
-    "onscrollsnapchange",
-    "onscrollsnapchanging",
-    "onsearch",
-    "onsecuritypolicyviolation",
-    "onseeked",
-    "onseeking",
-    "onselect",
-    "onselectionchange",
-    "onselectstart",
-    "onslotchange",
-    "onstalled",
-    "onstorage",
-    "onsubmit",
-    "onsuspend",
-    "ontimeupdate",
-    "ontoggle",
-    "ontouchcancel",
-    "ontouchend",
-    "ontouchmove",
-    "ontouchstart",
-    "ontransitioncancel",
-    "ontransitionend",
-    "ontransitionrun",
-    "ontransitionstart",
-    "onunhandledrejection",
-    "onunload",
-    "onvolumechange",
-    "onwaiting",
-    "onwebkitanimationend",
-    "onwebkitanimationiteration",
-    "onwebkitanimationstart",
-    "onwebkittransitionend",
-    "onwheel",
-];
+/// The attributes that are code, without the `on` at their start.
+const HANDLERS: &str = "abort afterprint animationcancel animationend animationiteration animationstart auxclick \
+    beforecopy beforecut beforeinput beforematch beforepaste beforeprint beforetoggle beforeunload begin blur cancel \
+    canplay canplaythrough change click close command contextlost contextmenu contextrestored copy cuechange cut \
+    dblclick drag dragend dragenter dragleave dragover dragstart drop durationchange emptied end ended error focus \
+    focusin focusout formdata fullscreenchange fullscreenerror gotpointercapture hashchange input invalid keydown \
+    keypress keyup languagechange load loadeddata loadedmetadata loadstart lostpointercapture message messageerror \
+    mousedown mouseenter mouseleave mousemove mouseout mouseover mouseup mousewheel offline online pagehide pageshow \
+    paste pause play playing pointercancel pointerdown pointerenter pointerleave pointermove pointerout pointerover \
+    pointerrawupdate pointerup popstate progress ratechange rejectionhandled repeat reset resize scroll scrollend \
+    scrollsnapchange scrollsnapchanging search securitypolicyviolation seeked seeking select selectionchange \
+    selectstart slotchange stalled storage submit suspend timeupdate toggle touchcancel touchend touchmove \
+    touchstart transitioncancel transitionend transitionrun transitionstart unhandledrejection unload volumechange \
+    waiting webkitanimationend webkitanimationiteration webkitanimationstart webkittransitionend wheel";
+
+fn is_handler(attribute: &str) -> bool {
+    let event = attribute.strip_prefix("on");
+    event.is_some_and(|event| HANDLERS.split_ascii_whitespace().any(|known| known == event))
+}
 
 /// Whether a browser follows the URL of an attribute as code if it is code.
 fn is_followed(tag: &str, attribute: &str) -> bool {
@@ -296,7 +181,7 @@ impl Reading {
             self.kind = Some(String::new());
         }
         self.has_source |= matches!(&*self.attribute, "src") && self.tag == "script";
-        if HANDLERS.contains(&&*self.attribute) {
+        if is_handler(&self.attribute) {
             self.read
                 .unhashable
                 .push((at, Unhashable::Handler(self.attribute.clone())));
