@@ -17,7 +17,7 @@ use std::ops::Range;
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
-use crate::model::digest::{Digest, Hasher};
+use crate::model::digest::Digest;
 
 /// The folder of the client's files.
 const STATIC: &str = "_next/static/";
@@ -88,8 +88,12 @@ const IN_COMMENT: usize = 24;
 /// Whether Next.js generated the id at random. No other text is then spelled like it.
 #[must_use]
 pub fn is_random(id: &str) -> bool {
-    let is_drawn = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    id.len() == RANDOM && id.bytes().all(is_drawn)
+    id.len() == RANDOM && id.bytes().all(is_of_nanoid)
+}
+
+/// Whether a byte may be in a text that Next.js generated at random.
+pub(super) const fn is_of_nanoid(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
 /// How a file mentions the build id.
@@ -284,12 +288,8 @@ pub fn stable<'a>(code: impl Iterator<Item = (&'a str, Digest)>, old: &str) -> S
         .map(|(path, digest)| format!("{digest} {}\n", path.replace(old, "")))
         .collect();
     lines.sort_unstable();
-    let mut hasher = Hasher::new();
-    hasher.update(VERSION);
-    for line in lines {
-        hasher.update(line.as_bytes());
-    }
-    spelled(hasher.finish(), old.len())
+    let all = [VERSION, lines.concat().as_bytes()].concat();
+    spelled(Digest::of(&all), old.len())
 }
 
 /// Letters and digits that can never spell `ad`, which an ad blocker would match, nor two hyphens, which would end a

@@ -12,7 +12,7 @@
 
 use memchr::memmem;
 
-use super::build_id::SEAM;
+use super::build_id::{SEAM, is_of_nanoid};
 use crate::model::digest::Digest;
 
 /// The length of a nanoid.
@@ -82,10 +82,6 @@ fn keys(text: &[u8], mark: &[u8], quote: &[u8]) -> Vec<usize> {
         (digits > 0 && is_closed && is_drawn).then(|| at + digits + between.len())
     };
     memmem::find_iter(text, mark).filter_map(key).collect()
-}
-
-const fn is_of_nanoid(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
 fn key_of(path: &str) -> String {

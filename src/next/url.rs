@@ -53,14 +53,9 @@ impl Resolver {
     #[must_use]
     pub fn new(origin: Option<&str>, base_path: &str) -> Self {
         let own = origin.and_then(|origin| Url::parse(origin).ok());
-        let mut origin = own.or_else(|| Url::parse(NO_ORIGIN).ok());
-        if let Some(origin) = &mut origin {
-            origin.set_path("/");
-            origin.set_query(None);
-            origin.set_fragment(None);
-        }
+        let origin = own.or_else(|| Url::parse(NO_ORIGIN).ok());
         Self {
-            origin,
+            origin: origin.and_then(|origin| origin.join("/").ok()),
             base_path: base_path.trim_end_matches('/').to_owned(),
             client: None,
         }

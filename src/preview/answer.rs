@@ -282,7 +282,7 @@ impl Preview {
         status: StatusCode,
     ) -> Result<Response<Body>, SourceError> {
         let all = vec![BodyPart::Part(0..served.length)];
-        self.sent(site, served, status, &served.content_type, all).await
+        self.sent(site, served, status, all).await
     }
 
     async fn partial(
@@ -291,30 +291,31 @@ impl Preview {
         served: &Served<'_>,
         parts: &[Range<u64>],
     ) -> Result<Response<Body>, SourceError> {
-        let (status, content_type) = (StatusCode::PARTIAL_CONTENT, &served.content_type);
+        let status = StatusCode::PARTIAL_CONTENT;
         if let [part] = parts {
             let sections = vec![BodyPart::Part(part.clone())];
-            let mut answer = self.sent(site, served, status, content_type, sections).await?;
+            let mut answer = self.sent(site, served, status, sections).await?;
             set(&mut answer, CONTENT_RANGE, &ranges::content_range(part, served.length));
             return Ok(answer);
         }
         let mut sections = Vec::new();
         for part in parts {
-            let header = ranges::part_header(content_type, part, served.length);
+            let header = ranges::part_header(&served.content_type, part, served.length);
             sections.extend([BodyPart::Text(header), BodyPart::Part(part.clone())]);
         }
         sections.push(BodyPart::Text(ranges::closing()));
+        let mut answer = self.sent(site, served, status, sections).await?;
         let several = format!("multipart/byteranges; boundary={}", ranges::BOUNDARY);
-        self.sent(site, served, status, &several, sections).await
+        set(&mut answer, CONTENT_TYPE, &several);
+        Ok(answer)
     }
 
-    /// Sends sections of what is served, with the headers that describe them.
+    /// Sends sections of what is served, with the headers that describe it.
     async fn sent(
         &self,
         site: &Arc<Snapshot>,
         served: &Served<'_>,
         status: StatusCode,
-        content_type: &str,
         sections: Vec<BodyPart>,
     ) -> Result<Response<Body>, SourceError> {
         let lengths = sections.iter().map(|section| match section {
@@ -327,7 +328,7 @@ impl Preview {
             None => self.sections(site, &served.found, sections).await?,
         };
         let mut answer = blank(Some(&site.rules), status, Some(served.path), body);
-        set(&mut answer, CONTENT_TYPE, content_type);
+        set(&mut answer, CONTENT_TYPE, &served.content_type);
         set(&mut answer, CONTENT_LENGTH, &length.to_string());
         if let Some(coding) = served.coding {
             set(&mut answer, CONTENT_ENCODING, &coding.to_string());

@@ -116,11 +116,7 @@ impl<'a> Urls<'a> {
             Target::Site(_) | Target::Outside => None,
             Target::Malformed => return,
             Target::Host(_) | Target::Nothing => match self.absolute(url) {
-                Some(mut url) if url.has_host() => {
-                    url.set_query(None);
-                    url.set_fragment(None);
-                    Some(url.to_string())
-                }
+                Some(url) if url.has_host() => Some(url[..url::Position::AfterPath].to_owned()),
                 // Only the scheme counts.
                 Some(url) if matches!(url.scheme(), "data" | "blob") => Some(format!("{}:", url.scheme())),
                 _ => return,
