@@ -23,7 +23,10 @@ use crate::model::path::SitePath;
 use crate::model::tree::File;
 
 /// First line of the cache file. A new format gets a new number.
-const HEADER: &[u8] = b"syntax-publish sizes 2\n";
+const HEADER: &[u8] = b"syntax-publish sizes 1\n";
+
+/// The length of an entry in the cache file: a key and a size.
+const ENTRY: usize = 32 + 8;
 
 /// The files that a page makes a browser load at first, by their public paths.
 pub struct FirstLoad {
@@ -171,19 +174,23 @@ fn sent_sizes<'a>(
         .iter()
         .filter_map(|(_, key, size)| Some(((*key)?, *size)))
         .collect();
-    if let Some(file) = file.filter(|_| now != known)
-        && let Ok(body) = postcard::to_stdvec(&now)
-    {
+    if let Some(file) = file.filter(|_| now != known) {
+        let entries = now
+            .iter()
+            .flat_map(|(key, size)| key.as_bytes().iter().copied().chain(size.to_le_bytes()));
         // Without the file the sizes are measured again, and nothing else is lost.
-        let _ = cache_file::save(&file, HEADER, &body);
+        let _ = cache_file::save(&file, HEADER, &entries.collect::<Vec<u8>>());
     }
     Ok(found.into_iter().map(|(path, _, size)| (path, size)).collect())
 }
 
 fn load(file: &Path) -> BTreeMap<Digest, u64> {
-    let body = cache_file::load(file, HEADER);
-    body.and_then(|body| postcard::from_bytes(&body).ok())
-        .unwrap_or_default()
+    let body = cache_file::load(file, HEADER).unwrap_or_default();
+    let entries = body.chunks_exact(ENTRY).filter_map(|entry| {
+        let (key, size) = entry.split_first_chunk::<32>()?;
+        Some((Digest::from_bytes(*key), u64::from_le_bytes(size.try_into().ok()?)))
+    });
+    entries.collect()
 }
 
 /// Returns how many bytes a browser that takes brotli is sent of a file, and the key of that size in the cache, if
@@ -356,7 +363,10 @@ mod tests {
             3,
             "the scripts and the style sheet; the pages are too small"
         );
-        cache_file::save(&file, HEADER, &postcard::to_stdvec(&changed).unwrap()).unwrap();
+        let entries = changed
+            .iter()
+            .flat_map(|(key, size)| key.as_bytes().iter().copied().chain(size.to_le_bytes()));
+        cache_file::save(&file, HEADER, &entries.collect::<Vec<u8>>()).unwrap();
         let remembered = first_load();
         assert_eq!(remembered[0], first[0] + 3);
         fs::write(export.path().join("a.js"), noise(5001)).unwrap();
