@@ -8,7 +8,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use syntax_publish::host::{SftpAddress, SftpConnector};
-use syntax_publish::model::event::Silent;
 use syntax_publish::store::open;
 use syntax_publish::store::session::Session;
 use syntax_publish::store::verify::{Depth, verify};
@@ -333,7 +332,7 @@ impl Ours {
                 .expect("a store")
                 .current
                 .expect("a release");
-            let verified = verify(&session, &live, Depth::Deep, &Silent).await.expect("a release");
+            let verified = verify(&session, &live, Depth::Deep).await.expect("a release");
             assert!(verified.faults.is_empty(), "it is whole");
         });
         lossy(session.counts().round_trips())

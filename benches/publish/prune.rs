@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use syntax_publish::model::event::Silent;
 use syntax_publish::store::prune::{self, Options};
 
 use crate::measure::{Row, Table, Watch, timed};
@@ -45,7 +44,7 @@ pub fn prune(extent: Extent, table: &mut Table) {
             };
             let before = (ours.far.bytes_up(), ours.far.bytes_down());
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-            let (seconds, gone) = timed(|| runtime.block_on(prune::prune(&session, &options, &Silent)));
+            let (seconds, gone) = timed(|| runtime.block_on(prune::prune(&session, &options)));
             let gone = gone.expect("releases to prune");
             assert_eq!(gone.releases, lossless(releases), "all but the live one went");
             pruned.time.push(seconds);

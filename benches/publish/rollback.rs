@@ -1,7 +1,6 @@
 //! Measures a rollback to the previous release over a line with a delay: one symlink moves, whatever the size of the
 //! site.
 
-use syntax_publish::model::event::Silent;
 use syntax_publish::store::rollback::{self, Destination};
 
 use crate::measure::{Row, Table, Watch};
@@ -52,7 +51,7 @@ fn round_trips(ours: &Ours) -> f64 {
     let session = ours.session(Way::Near, "rollback");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let options = rollback::Options::default();
-    let going = rollback::rollback(&session, &Destination::Steps(1), &options, &Silent);
+    let going = rollback::rollback(&session, &Destination::Steps(1), &options);
     runtime.block_on(going).expect("a release to go back to");
     lossy(session.counts().round_trips())
 }

@@ -150,6 +150,16 @@ pub enum Note {
 pub trait Observer: Send + Sync {
     /// Handles an event.
     fn notice(&self, event: Event);
+
+    /// Handles that this much more work of a stage is done.
+    fn progressed(&self, stage: Stage, items: u64, bytes: u64) {
+        self.notice(Event::Progressed { stage, items, bytes });
+    }
+
+    /// Handles a remark.
+    fn note(&self, note: Note) {
+        self.notice(Event::Noted(note));
+    }
 }
 
 impl dyn Observer + '_ {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::host::{HostError, Op, Reply};
 use crate::model::channel::{ChannelName, Slot};
-use crate::model::event::{Event, Observer};
+use crate::model::event::Event;
 use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseId, RunId};
 use crate::store::Error;
@@ -22,7 +22,7 @@ use crate::store::refusal::{all_done, done_or_gone};
 use crate::store::releases;
 use crate::store::session::Session;
 use crate::store::signing::AllowedSigners;
-use crate::store::staging::{self, StagingDir, Waiting, leave};
+use crate::store::staging::{self, StagingDir, leave};
 use crate::store::swap::swap;
 
 /// The release to go back to.
@@ -61,12 +61,7 @@ pub struct RolledBack {
 ///
 /// # Errors
 /// [`Error`]. The release that was live before is still live, unless the error is [`Error::Uncertain`].
-pub async fn rollback(
-    session: &Session,
-    destination: &Destination,
-    options: &Options,
-    observer: &dyn Observer,
-) -> Result<RolledBack, Error> {
+pub async fn rollback(session: &Session, destination: &Destination, options: &Options) -> Result<RolledBack, Error> {
     let store_state = open::inspect(session, []).await?.store_state;
     let Some(live) = store_state.current.clone() else {
         return Err(Error::NothingPublished {
@@ -87,11 +82,7 @@ pub async fn rollback(
             hold: options.hold.clone(),
             owes: options.purges,
         };
-        let waiting = Waiting {
-            patience: options.wait,
-            observer,
-        };
-        change_under_lock(session, &change, &store_state, waiting).await
+        change_under_lock(session, &change, &store_state, options.wait).await
     };
     let taken = match known {
         Some(former) => match take(&former).await {
@@ -124,7 +115,7 @@ pub async fn rollback(
         release
     };
     session.note_live(Some(release.clone()));
-    observer.notice(Event::Swapped(release.clone()));
+    session.observer().notice(Event::Swapped(release.clone()));
     Ok(RolledBack {
         release,
         previous: live,
@@ -135,18 +126,12 @@ pub async fn rollback(
 ///
 /// # Errors
 /// [`Error`].
-pub async fn hold(session: &Session, reason: &str, observer: &dyn Observer) -> Result<(), Error> {
+pub async fn hold(session: &Session, reason: &str) -> Result<(), Error> {
     let store_snapshot = open::inspect(session, []).await?;
     let change = LockedChange::Hold {
         reason: reason.to_owned(),
     };
-    change_under_lock(
-        session,
-        &change,
-        &store_snapshot.store_state,
-        Waiting::no_longer(observer),
-    )
-    .await
+    change_under_lock(session, &change, &store_snapshot.store_state, None).await
 }
 
 /// Records what is known of the live release's delivery to its visitors, and subtracts what was purged from what a CDN
@@ -160,30 +145,24 @@ pub async fn note_delivery(
     release: &ReleaseId,
     note: &Delivery,
     paid: &Paid,
-    waiting: Waiting<'_>,
+    patience: Option<Duration>,
 ) -> Result<(), Error> {
     let change = LockedChange::Note {
         of: release.clone(),
         note: note.clone(),
         paid: paid.clone(),
     };
-    change_under_lock(session, &change, &StoreState::default(), waiting).await
+    change_under_lock(session, &change, &StoreState::default(), patience).await
 }
 
 /// Resumes publishing. Returns the hold that was lifted, or `None` if there was none.
 ///
 /// # Errors
 /// [`Error`].
-pub async fn resume(session: &Session, observer: &dyn Observer) -> Result<Option<Hold>, Error> {
+pub async fn resume(session: &Session) -> Result<Option<Hold>, Error> {
     let store_state = open::inspect(session, []).await?.store_state;
     if store_state.hold.is_some() {
-        change_under_lock(
-            session,
-            &LockedChange::Resume,
-            &store_state,
-            Waiting::no_longer(observer),
-        )
-        .await?;
+        change_under_lock(session, &LockedChange::Resume, &store_state, None).await?;
     }
     Ok(store_state.hold)
 }
@@ -192,11 +171,11 @@ pub async fn resume(session: &Session, observer: &dyn Observer) -> Result<Option
 ///
 /// # Errors
 /// [`Error`]; [`Error::NoSuchChannel`] if there is none of this name.
-pub async fn remove_channel(session: &Session, name: &ChannelName, observer: &dyn Observer) -> Result<(), Error> {
+pub async fn remove_channel(session: &Session, name: &ChannelName) -> Result<(), Error> {
     channels::shown(session, name).await?;
     let change = LockedChange::RemoveChannel { name: name.clone() };
     let known = open::inspect(session, []).await?.store_state;
-    change_under_lock(session, &change, &known, Waiting::no_longer(observer)).await
+    change_under_lock(session, &change, &known, None).await
 }
 
 /// A change of a few names under the lock.
@@ -227,11 +206,11 @@ async fn change_under_lock(
     session: &Session,
     change: &LockedChange,
     known: &StoreState,
-    waiting: Waiting<'_>,
+    patience: Option<Duration>,
 ) -> Result<(), Error> {
     let mut staging_dir = StagingDir::new(crate::store::run_id::run_id());
     let run = staging_dir.run().clone();
-    match attempt(session, &mut staging_dir, change, known, waiting).await {
+    match attempt(session, &mut staging_dir, change, known, patience).await {
         Ok(()) => {
             session.forget_run(&run);
             Ok(())
@@ -280,7 +259,7 @@ async fn attempt(
     staging_dir: &mut StagingDir,
     change: &LockedChange,
     known: &StoreState,
-    waiting: Waiting<'_>,
+    patience: Option<Duration>,
 ) -> Result<(), Error> {
     let mut facts = HostFacts::default();
     let who = session.owner().who.as_str();
@@ -294,10 +273,10 @@ async fn attempt(
     let ops = held.flight.ops();
     let (before, answers) = if change.tells_time() {
         let staged = change.locking(staging_dir, &entered.store_state, who).staged;
-        let answers = staging::stage_and_lock(session, staging_dir, staged, ops, waiting).await?;
+        let answers = staging::stage_and_lock(session, staging_dir, staged, ops, patience).await?;
         (&entered.store_state, answers)
     } else {
-        let answers = staging::take_lock(session, staging_dir, entered.locking, ops, waiting).await?;
+        let answers = staging::take_lock(session, staging_dir, entered.locking, ops, patience).await?;
         (known, answers)
     };
     staging_dir.keep_last(answers.answer(held.last));

@@ -12,7 +12,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tokio::time::timeout;
 
 use crate::host::{Answers, Connect, Counts, EarlyAnswers, Host, HostError, Op, Reply, refuse_impossible_names};
-use crate::model::event::{Event, Note, Observer, Silent};
+use crate::model::event::{Note, Observer, Silent};
 use crate::model::release::{Owner, ReleaseId, RunId};
 use crate::store::flight::{Flight, Landed};
 
@@ -124,11 +124,17 @@ impl Session {
         self
     }
 
-    /// Sets the observer that is notified if connecting takes more than one attempt.
+    /// Sets the observer that is notified of everything that the run does with its host.
     #[must_use]
     pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = observer;
         self
+    }
+
+    /// Returns the observer.
+    #[must_use]
+    pub fn observer(&self) -> &dyn Observer {
+        &*self.observer
     }
 
     /// Returns the timeouts and pauses.
@@ -236,8 +242,7 @@ impl Session {
                     if tries == 0 {
                         let reason = error.to_string();
                         let times = TRIES_AGAIN;
-                        self.observer
-                            .notice(Event::Noted(Note::ConnectingAgain { reason, times }));
+                        self.observer.note(Note::ConnectingAgain { reason, times });
                     }
                     tries += 1;
                     tokio::time::sleep(pause).await;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::host::{Answers, Handle, HostError, Op, Refusal, RefusalKind, Reply, Time};
 use crate::model::digest::Digest;
-use crate::model::event::{Event, Note, Observer};
+use crate::model::event::Note;
 use crate::model::layout;
 use crate::model::release::{Generation, Owner, RunId};
 use crate::store::flight::{Done, Flight, Landed, Read, Text, Ticket};
@@ -422,29 +422,11 @@ pub async fn wait_for_lock(
     }
 }
 
-/// How long to wait for another run's lock, and the observer to notify.
-#[derive(Clone, Copy)]
-pub struct Waiting<'a> {
-    /// `None`: only until the lock's holder has shown that it is alive.
-    pub patience: Option<Duration>,
-    /// Notified once if another run holds the lock.
-    pub observer: &'a dyn Observer,
-}
-
-impl<'a> Waiting<'a> {
-    /// Waits only until the holder has shown that it is alive.
-    #[must_use]
-    pub const fn no_longer(observer: &'a dyn Observer) -> Self {
-        let patience = None;
-        Self { patience, observer }
-    }
-}
-
 /// Acquires the lock. `held` follows in the same flight: the first operations of a holder.
 ///
 /// `first` contains the answers to [`StagingDir::acquire`] and `held` of a flight that was sent already. Without
 /// contention no further flight is needed. Returns the answers to `held`, which must contain the rename of the staging
-/// directory's `gen`.
+/// directory's `gen`. `patience` is as in [`wait_for_lock`].
 ///
 /// # Errors
 /// [`Error::Taken`] if the lock can't be acquired, and [`Error::Store`] if the connection is lost or the host refuses a
@@ -454,7 +436,7 @@ pub async fn take_lock(
     staging_dir: &mut StagingDir,
     first: Answers,
     held: &[Op],
-    waiting: Waiting<'_>,
+    patience: Option<Duration>,
 ) -> Result<Landed, Error> {
     let mut answers = first;
     let began = Instant::now();
@@ -474,11 +456,9 @@ pub async fn take_lock(
             return Err(explain(session, refusal).await.into());
         }
         if !std::mem::replace(&mut is_told, true) {
-            waiting.observer.notice(Event::Noted(Note::LockAwaited));
+            session.observer().note(Note::LockAwaited);
         }
-        let left = waiting
-            .patience
-            .map(|patience| patience.saturating_sub(began.elapsed()));
+        let left = patience.map(|patience| patience.saturating_sub(began.elapsed()));
         wait_for_lock(session, staging_dir, left).await?;
         if refused > 0 {
             tokio::time::sleep(session.pace().look).await;
@@ -506,7 +486,7 @@ pub async fn stage_and_lock(
     staging_dir: &mut StagingDir,
     staged: Vec<Op>,
     held: &[Op],
-    waiting: Waiting<'_>,
+    patience: Option<Duration>,
 ) -> Result<Landed, Error> {
     let mut flight = Flight::default();
     let staged = flight.extend(staged);
@@ -516,7 +496,7 @@ pub async fn stage_and_lock(
     let locking = answers.all(&locking).to_vec();
     staging_dir.took_lock(locking.first());
     all_done(session, answers.all(&staged)).await?;
-    take_lock(session, staging_dir, locking, held, waiting).await
+    take_lock(session, staging_dir, locking, held, patience).await
 }
 
 /// Steals the lock of a dead holder. Returns the refusal, if the host refuses.

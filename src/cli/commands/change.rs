@@ -58,7 +58,7 @@ impl Run {
             }
             let session = listing.session;
             if listing.listing().await?.makes_due(&options, slot, published) {
-                prune::prune(session, &options, &*self.progress).await
+                prune::prune(session, &options).await
             } else {
                 Ok(prune::Pruned::default())
             }
@@ -75,7 +75,7 @@ impl Run {
     pub(super) async fn hold(&self, reason: &str) -> Result<u8, Failure> {
         let (workplace, session) = self.open("hold")?;
         connect::make_room(workplace)?;
-        rollback::hold(session, reason, &*self.progress).await?;
+        rollback::hold(session, reason).await?;
         let text = format!("publishing to {} is on hold: {reason}", workplace.target_name);
         self.tell("held", &text, Notice::default()).await;
         self.finish();
@@ -89,7 +89,7 @@ impl Run {
 
     pub(super) async fn resume(&self) -> Result<u8, Failure> {
         let (workplace, session) = self.open("resume")?;
-        let held = rollback::resume(session, &*self.progress).await?;
+        let held = rollback::resume(session).await?;
         if held.is_some() {
             let text = format!("publishing to {} resumed", workplace.target_name);
             self.tell("resumed", &text, Notice::default()).await;
@@ -111,7 +111,7 @@ impl Run {
     pub(super) async fn prune(&self, dry_run: bool) -> Result<u8, Failure> {
         let (workplace, session) = self.open("prune")?;
         let options = retention(workplace, dry_run);
-        let pruned = prune::prune(session, &options, &*self.progress).await?;
+        let pruned = prune::prune(session, &options).await?;
         self.finish();
         let verb = if dry_run { "would delete" } else { "deleted" };
         self.screen.summary(&pruned, || {

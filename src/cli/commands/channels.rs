@@ -39,7 +39,7 @@ impl Run {
             ..how
         };
         let job = publish::Job::new(&prepared.source, &prepared.site, &how);
-        let publishing = Box::pin(publish::publish(session, job, &*self.progress));
+        let publishing = Box::pin(publish::publish(session, job));
         let (published, listing) = list_meanwhile(session, publishing).await;
         let published = published?;
         let took = self.began.elapsed();
@@ -126,7 +126,7 @@ impl Run {
     /// Removes a channel.
     pub(super) async fn remove_channel(&self, name: &ChannelName) -> Result<u8, Failure> {
         let (workplace, session) = self.open("channels")?;
-        rollback::remove_channel(session, name, &*self.progress).await?;
+        rollback::remove_channel(session, name).await?;
         self.finish();
         let removed = name.to_string();
         self.screen.summary(&json::RemovedChannel { removed }, || {

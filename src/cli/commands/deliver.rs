@@ -176,7 +176,10 @@ impl Run {
     ) -> Result<u8, Failure> {
         let (_, session) = self.open("publish")?;
         let public_site = looks::public_site(workplace, rules.clone());
-        let live_site = self.live_site(session, &public_site);
+        let live_site = LiveSite {
+            session,
+            public_site: &public_site,
+        };
         let (delivered, listing) = list_meanwhile(session, live_site.deliver(job, looking.probes)).await;
         let Delivered {
             published,
@@ -311,7 +314,7 @@ impl Run {
             wait: None,
             purges,
         };
-        let done = rollback::rollback(session, &destination, &how, &*self.progress).await?;
+        let done = rollback::rollback(session, &destination, &how).await?;
         let report = if looking.is_nothing() && !purges {
             DeliveryReport::default()
         } else {
@@ -403,14 +406,6 @@ impl Run {
         Ok(u8::from(!ok))
     }
 
-    fn live_site<'a>(&'a self, session: &'a Session, public_site: &'a PublicSite) -> LiveSite<'a> {
-        LiveSite {
-            session,
-            public_site,
-            observer: &*self.progress,
-        }
-    }
-
     /// Checks what visitors get of a release that is live. `before` is the release that was live before it.
     async fn probe(
         &self,
@@ -426,10 +421,11 @@ impl Run {
             // A check must not change anything at the edge.
             public_site.purges.clear();
         }
-        Ok(self
-            .live_site(session, &public_site)
-            .probe(&on_host, part, looking)
-            .await)
+        let live_site = LiveSite {
+            session,
+            public_site: &public_site,
+        };
+        Ok(live_site.probe(&on_host, part, looking).await)
     }
 
     /// Returns the rules for requests to a release. The form of its pages comes from the release itself, the facts

@@ -27,7 +27,7 @@ impl Run {
         // A signature covers only the files. Whether the encodings match them can only be checked by decoding.
         let deep = options.deep || options.signature || options.repair;
         let depth = if deep { Depth::Deep } else { Depth::Shallow };
-        let found = verify::verify(session, &release, depth, &*self.progress).await?;
+        let found = verify::verify(session, &release, depth).await?;
         let left = if options.repair && !found.faults.is_empty() {
             self.repair(workplace, session, &found).await?
         } else {
@@ -54,7 +54,6 @@ impl Run {
         let repair = Repair {
             session,
             options: &options,
-            observer: &*self.progress,
         };
         let mut left = found.clone();
         match self.prepare(workplace).await {

@@ -29,7 +29,7 @@ use crate::live::verdict::{Baseline, is_fine, may_pass, regressions};
 pub use crate::live::visitor::SideResult;
 use crate::live::visitor::{self, Expectations, Visitor};
 use crate::live::{Files, Finding, Former, Question, Side, Subject};
-use crate::model::event::{Event, Note, Observer, Running, Stage};
+use crate::model::event::{Note, Running, Stage};
 use crate::model::manifest::{Change, ChangeKind, Changes, MOST_FOLDERS, Site, is_page};
 use crate::model::path::SitePath;
 use crate::model::release::ReleaseId;
@@ -46,7 +46,6 @@ use crate::store::releases;
 use crate::store::rollback::{self, Destination};
 use crate::store::session::Session;
 use crate::store::signing::Signing;
-use crate::store::staging::Waiting;
 
 /// Maximum time to wait for a lock that another run has, during a rollback or when the outcome is recorded.
 const FOR_THE_LOCK: Duration = Duration::from_secs(20);
@@ -140,8 +139,6 @@ pub struct LiveSite<'a> {
     pub session: &'a Session,
     /// How to check and purge the site.
     pub public_site: &'a PublicSite,
-    /// Is told what happens.
-    pub observer: &'a dyn Observer,
 }
 
 impl LiveSite<'_> {
@@ -164,7 +161,7 @@ impl LiveSite<'_> {
                 baseline = self.baseline(asked, &before, &mut probes).await;
             }
         };
-        let publishing = publish::publish_probing(self.session, job, probe, self.observer);
+        let publishing = publish::publish_probing(self.session, job, probe);
         let published = Box::pin(publishing).await?;
         let round_trips = self.session.counts().round_trips();
         let began = Instant::now();
@@ -177,7 +174,7 @@ impl LiveSite<'_> {
                 round_trips,
             });
         }
-        let _running = Running::begin(self.observer, Stage::Verify);
+        let _running = Running::begin(self.session.observer(), Stage::Verify);
         let former = Former { site, changed: &former };
         let replaced = published.previous.as_ref().filter(|_| published.changes_known);
         let probe = LiveProbe {
@@ -258,7 +255,7 @@ impl LiveSite<'_> {
                 wait: Some(FOR_THE_LOCK),
                 purges: !self.public_site.purges.is_empty(),
             };
-            rollback::rollback(self.session, &destination, &options, self.observer).await
+            rollback::rollback(self.session, &destination, &options).await
         };
         match back.await {
             Ok(back) => {
@@ -283,7 +280,7 @@ impl LiveSite<'_> {
     /// rollback, before the public URL is checked.
     pub async fn probe(&self, on_host: &OnHost, part: ReleasePart, mut probes: Probes) -> DeliveryReport {
         let began = Instant::now();
-        let _running = Running::begin(self.observer, Stage::Verify);
+        let _running = Running::begin(self.session.observer(), Stage::Verify);
         let mut all: Vec<(&SitePath, &File)> = on_host.files.iter().collect();
         all.sort_unstable_by_key(|(path, _)| *path);
         let changes = match part {
@@ -332,11 +329,9 @@ impl LiveSite<'_> {
     /// reported.
     async fn note(&self, note: Delivery, paid: &Paid, patience: Option<Duration>) {
         let Some(release) = &note.release else { return };
-        let observer = self.observer;
-        let waiting = Waiting { patience, observer };
-        let noting = Box::pin(rollback::note_delivery(self.session, release, &note, paid, waiting));
+        let noting = Box::pin(rollback::note_delivery(self.session, release, &note, paid, patience));
         if let Err(error) = noting.await {
-            observer.notice(Event::Noted(Note::OutcomeNotKept(error.to_string())));
+            self.session.observer().note(Note::OutcomeNotKept(error.to_string()));
         }
     }
 }
@@ -440,7 +435,7 @@ impl LiveProbe<'_> {
             Err(outcome) => {
                 if let SideOutcome::Unreachable(reason) = &*outcome {
                     let reason = reason.clone();
-                    self.live.observer.notice(Event::Noted(Note::OriginNotAsked(reason)));
+                    self.live.session.observer().note(Note::OriginNotAsked(reason));
                 }
                 (*outcome, None)
             }

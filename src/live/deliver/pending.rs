@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::{FOR_PURGING, FOR_THE_LOCK, LiveSite, files_of};
 use crate::live::purge::{self, PurgeError, Purged};
-use crate::model::event::{Event, Note};
+use crate::model::event::Note;
 use crate::model::manifest::{Changes, Site};
 use crate::model::path::SitePath;
 use crate::model::redirect;
@@ -54,10 +54,10 @@ impl LiveSite<'_> {
         let purging = purges.map(|purge| async {
             let purged = purge.purge(&wanted, FOR_PURGING).await;
             if let Err(error) = &purged {
-                self.observer.notice(Event::Noted(Note::NotPurged {
+                self.session.observer().note(Note::NotPurged {
                     reason: error.to_string(),
                     hint: error.hint(),
-                }));
+                });
             }
             (purge.name(), purged)
         });

@@ -16,7 +16,7 @@ use crate::host::{Kind, Op, Time};
 use crate::model::cache::pooled;
 use crate::model::channel::ChannelName;
 use crate::model::digest::Digest;
-use crate::model::event::{Event, Observer, Running, Stage};
+use crate::model::event::{Running, Stage};
 use crate::model::layout;
 use crate::model::manifest::{MOST_FILES, MOST_FOLDERS};
 use crate::model::path::SitePath;
@@ -34,7 +34,7 @@ use crate::store::refusal::{all_done, done_or_gone};
 use crate::store::releases::{files_below, list_folders};
 use crate::store::rollback::next_generation;
 use crate::store::session::Session;
-use crate::store::staging::{self, StagingDir, Waiting, remove_below};
+use crate::store::staging::{self, StagingDir, remove_below};
 
 /// How many renames go in one flight, after a sign of life.
 const AT_ONCE: usize = 1000;
@@ -88,8 +88,8 @@ pub struct Pruned {
 ///
 /// # Errors
 /// [`Error`]; the live site is never touched.
-pub async fn prune(session: &Session, options: &Options, observer: &dyn Observer) -> Result<Pruned, Error> {
-    let _running = Running::begin(observer, Stage::Prune);
+pub async fn prune(session: &Session, options: &Options) -> Result<Pruned, Error> {
+    let _running = Running::begin(session.observer(), Stage::Prune);
     for _ in 0..ATTEMPTS {
         let store_state = open::inspect(session, []).await?.store_state;
         if !store_state.exists {
@@ -99,10 +99,10 @@ pub async fn prune(session: &Session, options: &Options, observer: &dyn Observer
             // Nothing may be made to read the host's clock from. The last change is a lower bound.
             return Ok(mark(session, options, store_state.changed.unwrap_or(0)).await?.pruned());
         }
-        let marker = claim(session, options, observer).await?;
+        let marker = claim(session, options).await?;
         let dead = mark(session, options, marker.now).await?;
         let staging_dir = options.staging_dir();
-        if take_away(session, &marker.run, &dead, staging_dir, observer).await? {
+        if take_away(session, &marker.run, &dead, staging_dir).await? {
             clear_stale(session, marker.now).await?;
             return Ok(dead.pruned());
         }
@@ -120,7 +120,7 @@ struct SweepMark {
 }
 
 /// Moves the generation on, so that any publish after this is noticed.
-async fn claim(session: &Session, options: &Options, observer: &dyn Observer) -> Result<SweepMark, Error> {
+async fn claim(session: &Session, options: &Options) -> Result<SweepMark, Error> {
     let mut staging_dir = options.staging_dir();
     let claimed = async {
         let store_state = open::enter(session, &mut staging_dir).await?;
@@ -128,8 +128,7 @@ async fn claim(session: &Session, options: &Options, observer: &dyn Observer) ->
         let stage = vec![staging_dir.symlink("gen", generation.to_string())];
         let mut held = Flight::default();
         let (former, moved) = staging_dir.replace_generation(&mut held);
-        let waiting = Waiting::no_longer(observer);
-        let answers = staging::stage_and_lock(session, &mut staging_dir, stage, held.ops(), waiting).await?;
+        let answers = staging::stage_and_lock(session, &mut staging_dir, stage, held.ops(), None).await?;
         let (found, entered) = (answers.answer(former), store_state.generation.as_ref());
         staging::keep_clock(session, &mut staging_dir, found, entered, &generation).await?;
         all_done(session, answers.answer(moved)).await?;
@@ -378,14 +377,8 @@ fn parents_first(dead: &HashSet<Digest>, facts: &HostFacts) -> Vec<Digest> {
 }
 
 /// Takes away what is dead under the lock, unless something was published since it was marked. Returns whether it did.
-async fn take_away(
-    session: &Session,
-    marker: &RunId,
-    dead: &Dead,
-    mut staging_dir: StagingDir,
-    observer: &dyn Observer,
-) -> Result<bool, Error> {
-    let result = take_away_under_lock(session, marker, dead, &mut staging_dir, observer).await;
+async fn take_away(session: &Session, marker: &RunId, dead: &Dead, mut staging_dir: StagingDir) -> Result<bool, Error> {
+    let result = take_away_under_lock(session, marker, dead, &mut staging_dir).await;
     let run = staging_dir.run().clone();
     let holding = staging_dir.is_holding();
     session.flight(staging_dir.leave()).await?;
@@ -401,14 +394,12 @@ async fn take_away_under_lock(
     marker: &RunId,
     dead: &Dead,
     staging_dir: &mut StagingDir,
-    observer: &dyn Observer,
 ) -> Result<bool, Error> {
     open::enter(session, staging_dir).await?;
     let stage = vec![staging_dir.symlink("swept", "by prune".to_owned())];
     let mut held = Flight::default();
     let generation = held.read_link(layout::GENERATION);
-    let waiting = Waiting::no_longer(observer);
-    let answers = staging::stage_and_lock(session, staging_dir, stage, held.ops(), waiting).await?;
+    let answers = staging::stage_and_lock(session, staging_dir, stage, held.ops(), None).await?;
     let generation = answers.text(generation).unwrap_or_default();
     if !generation.ends_with(&format!("-{marker}")) {
         return Ok(false);
@@ -429,7 +420,7 @@ async fn take_away_under_lock(
     // Releases go first, and all of them, because a release must never be listed without its trees.
     done_or_gone(session, &session.flight(releases).await?).await?;
     let trees = trash.take_trees(&dead.trees);
-    send(session, &mut trash, trees, observer).await?;
+    send(session, &mut trash, trees).await?;
     let rest = dead
         .objects
         .iter()
@@ -437,10 +428,10 @@ async fn take_away_under_lock(
         .chain(&dead.pool)
         .chain(&dead.records);
     let rest: Vec<Op> = rest.map(|path| trash.take(path)).collect();
-    send(session, &mut trash, rest, observer).await?;
+    send(session, &mut trash, rest).await?;
     // The answers of redirects after the trees that lead to them.
     let answers: Vec<Op> = dead.answers.iter().map(|folder| trash.take(folder)).collect();
-    send(session, &mut trash, answers, observer).await?;
+    send(session, &mut trash, answers).await?;
     let mut last: Vec<Op> = dead.pool_folders.iter().map(|folder| trash.take(folder)).collect();
     let swept = staging_dir.path_holding("swept");
     last.push(Op::rename(swept, layout::SWEPT));
@@ -484,18 +475,14 @@ impl Trash<'_> {
 }
 
 /// Sends many renames in flights, each after a sign of life.
-async fn send(session: &Session, trash: &mut Trash<'_>, ops: Vec<Op>, observer: &dyn Observer) -> Result<(), Error> {
+async fn send(session: &Session, trash: &mut Trash<'_>, ops: Vec<Op>) -> Result<(), Error> {
     let mut ops = ops.into_iter().peekable();
     while ops.peek().is_some() {
         let mut flight = vec![trash.staging_dir.beat()];
         flight.extend(ops.by_ref().take(AT_ONCE));
         let count = flight.len() as u64 - 1;
         let answers = session.flight(flight).await?;
-        observer.notice(Event::Progressed {
-            stage: Stage::Prune,
-            items: count,
-            bytes: 0,
-        });
+        session.observer().progressed(Stage::Prune, count, 0);
         done_or_gone(session, &answers).await?;
     }
     Ok(())

@@ -77,7 +77,7 @@ impl Publish<'_> {
         unlinkable: &HashSet<String>,
         hints: Hints<'_>,
     ) -> Result<Inspection, AttemptError> {
-        let _running = Running::begin(self.observer, Stage::Plan);
+        let _running = Running::begin(self.session.observer(), Stage::Plan);
         let mut facts = hints
             .store_snapshot
             .map(|store_snapshot| store_snapshot.facts.clone())

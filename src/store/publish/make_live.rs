@@ -15,7 +15,7 @@ use crate::store::flight::{Flight, Read};
 use crate::store::pending_purges::Delivery;
 use crate::store::plan::Plan;
 use crate::store::refusal::{all_done, explain};
-use crate::store::staging::{self, StagingDir, Waiting};
+use crate::store::staging::{self, StagingDir};
 use crate::store::swap;
 use crate::store::sync::{self, Building};
 
@@ -73,10 +73,7 @@ impl Publish<'_> {
             staging_dir,
             answers.all(&locking).to_vec(),
             under_lock.flight.ops(),
-            Waiting {
-                patience: self.patience(),
-                observer: self.observer,
-            },
+            self.patience(),
         )
         .await?;
         staging_dir.keep_last(answers.answer(under_lock.last));
@@ -223,7 +220,7 @@ impl Publish<'_> {
         self.session.forget_run(staging_dir.run());
         if slot.is_live() {
             self.session.note_live(Some(staged_release.release.clone()));
-            self.observer.notice(Event::Swapped(staged_release.release.clone()));
+            self.session.observer().notice(Event::Swapped(staged_release.release.clone()));
         }
         // Usually the name was taken, which means that the same content is there.
         let refused = named.into_iter().zip(answers.all(&put));

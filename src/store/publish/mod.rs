@@ -19,7 +19,7 @@ use self::inspection::{Hints, Inspection};
 pub use self::refusals::{Judged, Refusals, ToJudge, check_refusals};
 use crate::host::HostError;
 use crate::model::channel::Slot;
-use crate::model::event::{Event, Note, Observer, Running, Stage};
+use crate::model::event::{Event, Note, Running, Stage};
 use crate::model::layout;
 use crate::model::manifest::{Changes, Site};
 use crate::model::path::SitePath;
@@ -167,7 +167,6 @@ struct Publish<'a> {
     source: &'a Arc<dyn Source>,
     site: &'a Site,
     options: &'a Options,
-    observer: &'a dyn Observer,
 }
 
 /// What is remembered from attempt to attempt.
@@ -222,8 +221,8 @@ struct Attempt {
 /// [`Error`]. What was live before is still live, except after [`Error::Uncertain`], when it is unknown what is live,
 /// and after an error while the new release is read back or repaired. With [`Error::NotWhole`], the new release is live
 /// and some of its faults could not be repaired.
-pub async fn publish(session: &Session, job: Job<'_>, observer: &dyn Observer) -> Result<Published, Error> {
-    publish_probing(session, job, async |_, _| {}, observer).await
+pub async fn publish(session: &Session, job: Job<'_>) -> Result<Published, Error> {
+    publish_probing(session, job, async |_, _| {}).await
 }
 
 /// Like [`publish`], and calls `probe` with the plan and the files that it replaces before the live site is replaced.
@@ -237,7 +236,6 @@ pub async fn publish_probing(
     session: &Session,
     job: Job<'_>,
     probe: impl AsyncFnMut(&Plan, FormerFiles),
-    observer: &dyn Observer,
 ) -> Result<Published, Error> {
     let Job { source, site, options } = job;
     options.signing.check()?;
@@ -247,7 +245,6 @@ pub async fn publish_probing(
         source,
         site,
         options,
-        observer,
     };
     let (published, unnamed) = publish.changes(probe).await?;
     if options.force || unnamed {
@@ -281,8 +278,7 @@ impl Publish<'_> {
             let file = seen.file().to_owned();
             if let Err(error) = seen.learn(&published.release, self.site) {
                 let reason = error.to_string();
-                self.observer
-                    .notice(Event::Noted(Note::CacheNotWritten { file, reason }));
+                self.session.observer().note(Note::CacheNotWritten { file, reason });
             }
         }
         Ok((published, unnamed))
@@ -322,7 +318,7 @@ impl Publish<'_> {
                         let attempts = ATTEMPTS;
                         return Err(Error::KeptChanging { attempts, reason });
                     }
-                    self.observer.notice(Event::Noted(Note::Replanned(reason)));
+                    self.session.observer().note(Note::Replanned(reason));
                 }
                 Err(AttemptError::Contention(reason)) => {
                     contended += 1;
@@ -334,7 +330,7 @@ impl Publish<'_> {
                         let attempts = contended;
                         return Err(Error::Contention { attempts, reason });
                     }
-                    self.observer.notice(Event::Noted(Note::Replanned(reason)));
+                    self.session.observer().note(Note::Replanned(reason));
                 }
                 Err(AttemptError::Lost(error)) => {
                     let went_live = self.after_loss(&attempt, &error).await?;
@@ -345,7 +341,7 @@ impl Publish<'_> {
                     if reconnects > RECONNECTS {
                         return Err(error.into());
                     }
-                    self.observer.notice(Event::Noted(Note::Reconnected));
+                    self.session.observer().note(Note::Reconnected);
                 }
             }
         }
@@ -353,7 +349,7 @@ impl Publish<'_> {
 
     /// Reads a release back and repairs it.
     async fn verify_and_repair(&self, mut published: Published) -> Result<Published, Error> {
-        let verified = verify(self.session, &published.release, Depth::Deep, self.observer).await?;
+        let verified = verify(self.session, &published.release, Depth::Deep).await?;
         if verified.faults.is_empty() {
             return Ok(published);
         }
@@ -365,7 +361,6 @@ impl Publish<'_> {
         let repair = Repair {
             session: self.session,
             options: &how,
-            observer: self.observer,
         };
         let repaired = repair.from_export(&verified, self.site, self.source).await?;
         published.sent.add(repaired.sent);
@@ -427,7 +422,7 @@ impl Publish<'_> {
         let (staged_release, ()) = futures_util::future::join(sending, probe(&plan, former)).await;
         let mut staged_release = staged_release?;
         attempt.release = Some(staged_release.release.clone());
-        let _running = Running::begin(self.observer, Stage::Swap);
+        let _running = Running::begin(self.session.observer(), Stage::Swap);
         self.build_and_lock(&plan, &mut staged_release, staging_dir, &mut attempts.unlinkable)
             .await?;
         self.add_to_pool(&plan, staging_dir).await?;
@@ -458,7 +453,6 @@ impl Publish<'_> {
         let work = Work {
             session: self.session,
             source: self.source,
-            observer: self.observer,
             ahead: self.options.ahead.as_ref(),
         };
         let run = staging_dir.run().clone();
@@ -560,7 +554,7 @@ impl Publish<'_> {
             None => Ok(plan::all_as_changes(self.site)),
         };
         if self.options.slot.is_live() {
-            self.observer.notice(Event::Swapped(release.clone()));
+            self.session.observer().notice(Event::Swapped(release.clone()));
         }
         Ok(Published {
             release,

@@ -17,7 +17,6 @@ use self::repairs::{LackingTrees, Repairs, lacking_trees};
 use self::salvage::Salvage;
 use crate::host::{HostError, Op};
 use crate::model::channel::Slot;
-use crate::model::event::Observer;
 use crate::model::layout;
 use crate::model::manifest::{Coverage, MOST_FOLDERS, Site};
 use crate::model::release::{Generation, ReleaseDocument, ReleaseId, timestamp};
@@ -35,7 +34,7 @@ use crate::store::refusal::all_done;
 use crate::store::rollback::next_generation;
 use crate::store::session::Session;
 use crate::store::signing::Signing;
-use crate::store::staging::{self, StagingDir, Waiting, leave};
+use crate::store::staging::{self, StagingDir, leave};
 use crate::store::sync::{self, Sender, Sent, Times, Work};
 use crate::store::verify::{StoreFault, Verified, verify};
 
@@ -74,8 +73,6 @@ pub struct Repair<'a> {
     pub session: &'a Session,
     /// How to repair.
     pub options: &'a Options,
-    /// The observer that is notified of progress.
-    pub observer: &'a dyn Observer,
 }
 
 impl Repair<'_> {
@@ -170,7 +167,6 @@ impl Repair<'_> {
         let work = Work {
             session: self.session,
             source,
-            observer: self.observer,
             ahead: None,
         };
         match self.attempt(work, site, repairs, &mut staging_dir).await {
@@ -192,7 +188,7 @@ impl Repair<'_> {
             }
         }
         let (release, depth) = (&repaired.left.release, repaired.left.depth);
-        let left = verify(self.session, release, depth, self.observer).await?;
+        let left = verify(self.session, release, depth).await?;
         let has_helped = left.faults != repaired.left.faults;
         repaired.left = left;
         Ok(has_helped)
@@ -268,11 +264,8 @@ impl Repair<'_> {
         let mut held = Flight::default();
         let (former, moved) = staging_dir.replace_generation(&mut held);
         let current = held.read_link(layout::CURRENT);
-        let waiting = Waiting {
-            patience: self.options.wait,
-            observer: self.observer,
-        };
-        let answers = staging::stage_and_lock(self.session, staging_dir, Vec::new(), held.ops(), waiting).await?;
+        let patience = self.options.wait;
+        let answers = staging::stage_and_lock(self.session, staging_dir, Vec::new(), held.ops(), patience).await?;
         let entered = store_state.generation.as_ref();
         staging::keep_clock(self.session, staging_dir, answers.answer(former), entered, generation).await?;
         all_done(self.session, answers.answer(moved)).await?;

@@ -13,7 +13,7 @@ use super::connections::Connection;
 use super::make::{Made, pieces_of_bytes, pieces_of_file};
 use super::{NOT_OPENED, PIECES_AT_ONCE, Resting, Sender, Work, put_in_place};
 use crate::host::{Answer, Handle, Kind, MAX_READ, Op, Time};
-use crate::model::event::{Event, Stage};
+use crate::model::event::Stage;
 use crate::model::layout;
 use crate::model::release::RunId;
 use crate::store::StoreError;
@@ -129,11 +129,7 @@ impl Large {
                     let write = Op::Write { handle, offset, bytes };
                     all_done(session, [&session.ask(write).await?]).await?;
                 }
-                work.observer.notice(Event::Progressed {
-                    stage: Stage::Sync,
-                    items: 0,
-                    bytes: length,
-                });
+                session.observer().progressed(Stage::Sync, 0, length);
                 Ok::<u64, AttemptError>(if is_there { 0 } else { length })
             })
             .buffer_unordered(PIECES_AT_ONCE)

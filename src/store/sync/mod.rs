@@ -28,7 +28,7 @@ use self::make::{Made, MadeFile, encode_in_background, make_all};
 pub use self::times::Times;
 use self::window::Window;
 use crate::host::{Handle, Op, RefusalKind, Time};
-use crate::model::event::{Event, Observer, Running, Stage};
+use crate::model::event::{Observer, Running, Stage};
 use crate::site::source::Source;
 use crate::store::attempt_error::AttemptError;
 use crate::store::flight::Read;
@@ -95,8 +95,6 @@ pub struct Work<'a> {
     pub session: &'a Session,
     /// The export.
     pub source: &'a Arc<dyn Source>,
-    /// The observer that is notified of progress.
-    pub observer: &'a dyn Observer,
     /// What was made already.
     pub ahead: Option<&'a MadeAhead>,
 }
@@ -144,7 +142,7 @@ impl<'a> Sender<'a> {
     pub async fn send_objects(&mut self, plan: &Plan) -> Result<(), AttemptError> {
         let bytes: u64 = plan.wanted.iter().map(|wanted| wanted.size).sum();
         let items = Some(plan.wanted.len() as u64);
-        let _running = Running::begin_measured(self.work.observer, Stage::Encode, items, Some(bytes));
+        let _running = Running::begin_measured(self.work.session.observer(), Stage::Encode, items, Some(bytes));
         if may_ride(&plan.wanted) {
             self.ride(plan.wanted.clone()).await?;
         } else {
@@ -185,7 +183,7 @@ impl<'a> Sender<'a> {
         let mut made = Vec::new();
         let there = there.iter().filter_map(|wanted| ahead.remove(&wanted.digest));
         for one in there.chain(make_all(self.work.source, rest).await?) {
-            made.extend(self.staged_objects.take(self.work.observer, one));
+            made.extend(self.staged_objects.take(self.work.session.observer(), one));
         }
         self.open_temps(made.len()).await?;
         self.staged_objects.count(&made);
@@ -259,7 +257,7 @@ impl<'a> Sender<'a> {
             return Ok(());
         }
         let work = self.work;
-        let _running = Running::begin(work.observer, Stage::Sync);
+        let _running = Running::begin(work.session.observer(), Stage::Sync);
         let (large, small): (Vec<Wanted>, Vec<Wanted>) = wanted.into_iter().partition(|wanted| wanted.size > PIECEWISE);
         let files = small.iter().map(|wanted| wanted.contents().count()).sum();
         let mut connections = Connections::new(work.session, files);
@@ -286,7 +284,7 @@ impl<'a> Sender<'a> {
                 outcome = outcomes.recv(), if !ended && !is_batch(&made) => {
                     ended = outcome.is_none();
                     if let Some(outcome) = outcome {
-                        let (large, small) = large::split(self.staged_objects.take(work.observer, outcome?));
+                        let (large, small) = large::split(self.staged_objects.take(work.session.observer(), outcome?));
                         pieces.extend(large);
                         made.extend(small);
                     }
@@ -307,7 +305,7 @@ impl<'a> Sender<'a> {
             .await?;
         for wanted in large {
             let made = encodings_of_large(work, wanted).await?;
-            let (large, small) = large::split(self.staged_objects.take(work.observer, made));
+            let (large, small) = large::split(self.staged_objects.take(work.session.observer(), made));
             self.send_large(large, resting).await?;
             self.staged_objects.count(&small);
             let connection = Connection::own(work.session);
@@ -356,11 +354,7 @@ impl StagedObjects {
     fn take(&mut self, observer: &dyn Observer, made: MadeFile) -> Vec<Made> {
         self.sent.encoded += made.encoded;
         self.dropped.extend(made.dropped);
-        observer.notice(Event::Progressed {
-            stage: Stage::Encode,
-            items: 1,
-            bytes: made.read,
-        });
+        observer.progressed(Stage::Encode, 1, made.read);
         made.made
     }
 
@@ -498,11 +492,7 @@ impl Batch {
         }
         all_done(session, &connection.flight(ops).await?).await?;
         put_in_place(&connection, &named).await?;
-        work.observer.notice(Event::Progressed {
-            stage: Stage::Sync,
-            items,
-            bytes,
-        });
+        session.observer().progressed(Stage::Sync, items, bytes);
         Ok(SentBatch { temps, bytes, latency })
     }
 }

@@ -11,7 +11,7 @@ use super::fault::{CopyPlace, StoreFault, StoreFlaw};
 use crate::host::{Answer, Handle, HostError, MAX_READ, Op};
 use crate::model::digest::{Digest, Hasher};
 use crate::model::encoding::Recipe;
-use crate::model::event::{Event, Observer, Stage};
+use crate::model::event::{Observer, Stage};
 use crate::site::decode;
 use crate::store::content::Content;
 use crate::store::session::Session;
@@ -50,13 +50,7 @@ pub(super) async fn read_back(
     let (large, small): (Vec<FileToRead>, Vec<FileToRead>) =
         readings.into_iter().partition(|reading| reading.size > LARGE);
     let mut faults = Vec::new();
-    let done = |count: usize, bytes: u64| {
-        observer.notice(Event::Progressed {
-            stage: Stage::Verify,
-            items: count as u64,
-            bytes,
-        });
-    };
+    let done = |count: usize, bytes: u64| observer.progressed(Stage::Verify, count as u64, bytes);
     let mut batches = stream::iter(batches(small))
         .map(|batch| read_batch(session, batch))
         .buffer_unordered(BATCHES_AT_ONCE);

@@ -21,7 +21,7 @@ use self::deep::FileToRead;
 use crate::host::{Answer, Answers, Attr, HostError, Kind, Op};
 use crate::model::cache::pooled;
 use crate::model::digest::Digest;
-use crate::model::event::{Event, Observer, Running, Stage};
+use crate::model::event::{Event, Running, Stage};
 use crate::model::layout;
 use crate::model::manifest::{MOST_FILES, MOST_FOLDERS};
 use crate::model::path::{MAX_DEPTH, SitePath, check_name};
@@ -84,14 +84,9 @@ const WRITABLE: u32 = 0o022;
 ///
 /// # Errors
 /// [`Error`] if the host can't be asked. What is wrong with the release is not an error but a fault.
-pub async fn verify(
-    session: &Session,
-    release: &ReleaseId,
-    depth: Depth,
-    observer: &dyn Observer,
-) -> Result<Verified, Error> {
-    let _running = Running::begin(observer, Stage::Verify);
-    let mut walk = Walk::new(session, observer);
+pub async fn verify(session: &Session, release: &ReleaseId, depth: Depth) -> Result<Verified, Error> {
+    let _running = Running::begin(session.observer(), Stage::Verify);
+    let mut walk = Walk::new(session);
     let root = walk.enter(release).await?;
     if let Some(root) = root {
         walk.descend(root).await?;
@@ -100,12 +95,12 @@ pub async fn verify(
     walk.look_at_copies().await?;
     if depth == Depth::Deep {
         let readings = std::mem::take(&mut walk.readings);
-        observer.notice(Event::StageMeasured {
+        session.observer().notice(Event::StageMeasured {
             stage: Stage::Verify,
             items: walk.checked + readings.len() as u64,
             bytes: readings.iter().fold(0, |sum, reading| sum.saturating_add(reading.size)),
         });
-        let found = deep::read_back(session, readings, observer).await?;
+        let found = deep::read_back(session, readings, session.observer()).await?;
         walk.faults.extend(found);
     }
     let faults = others::without(session, walk.faults).await?;
@@ -143,7 +138,6 @@ struct TreeListing {
 
 struct Walk<'a> {
     session: &'a Session,
-    observer: &'a dyn Observer,
     faults: Vec<StoreFault>,
     checked: u64,
     /// The user number of the store's owner.
@@ -171,10 +165,9 @@ async fn flights(session: &Session, ops: Vec<Op>, at_once: usize) -> Result<Answ
 }
 
 impl<'a> Walk<'a> {
-    fn new(session: &'a Session, observer: &'a dyn Observer) -> Self {
+    fn new(session: &'a Session) -> Self {
         Self {
             session,
-            observer,
             faults: Vec::new(),
             checked: 0,
             owner: None,
@@ -348,11 +341,7 @@ impl<'a> Walk<'a> {
                 return Err(StoreError::endless(self.session.host_name(), root).into());
             }
             self.checked += count;
-            self.observer.notice(Event::Progressed {
-                stage: Stage::Verify,
-                items: count,
-                bytes: 0,
-            });
+            self.session.observer().progressed(Stage::Verify, count, 0);
             level = next;
         }
         Ok(())

@@ -12,7 +12,6 @@ use syntax_publish::config;
 use syntax_publish::host::{Answers, Connect, Host, HostError, Op, Refusal, RefusalKind};
 use syntax_publish::live::deliver::{self, LiveSite, Probes, PublicSite, ReleasePart};
 use syntax_publish::live::purge::{Purge, PurgeError, PurgeRequest, Purged};
-use syntax_publish::model::event::Silent;
 use syntax_publish::next::client::Client;
 use syntax_publish::rules::Rules;
 use syntax_publish::rules::file_address;
@@ -282,9 +281,7 @@ async fn back(world: &World, to: &Destination) -> Result<(), Error> {
         purges: true,
         ..rollback::Options::default()
     };
-    rollback::rollback(&session(world), to, &options, &Silent)
-        .await
-        .map(drop)
+    rollback::rollback(&session(world), to, &options).await.map(drop)
 }
 
 fn way(world: &World) -> PublicSite {
@@ -331,7 +328,6 @@ async fn take(world: &World, step: &Step, last: &mut Content) {
     let live = LiveSite {
         session: &session,
         public_site: &way,
-        observer: &Silent,
     };
     let content = match &step.what {
         What::Publish(versions) | What::PublishAndTakeBack(versions) => site_of(*versions),
@@ -341,7 +337,7 @@ async fn take(world: &World, step: &Step, last: &mut Content) {
     let site = bench::site(&content, Encode::Nothing);
     match &step.what {
         What::Publish(_) | What::PublishAgain if step.dies => {
-            let _ = publish::publish(&session, publish::Job::new(&source, &site, &options()), &Silent).await;
+            let _ = publish::publish(&session, publish::Job::new(&source, &site, &options())).await;
         }
         What::Publish(_) | What::PublishAgain => {
             let options = options();
@@ -349,7 +345,7 @@ async fn take(world: &World, step: &Step, last: &mut Content) {
             let _ = live.deliver(job, Probes::default()).await;
         }
         What::PublishAndTakeBack(_) => {
-            let published = publish::publish(&session, publish::Job::new(&source, &site, &options()), &Silent).await;
+            let published = publish::publish(&session, publish::Job::new(&source, &site, &options())).await;
             if let Ok(published) = published
                 && let (true, Some(previous)) = (published.swapped, published.previous)
                 && back(world, &Destination::Release(previous.to_string())).await.is_ok()
@@ -363,7 +359,7 @@ async fn take(world: &World, step: &Step, last: &mut Content) {
                 purges: true,
                 ..rollback::Options::default()
             };
-            let done = rollback::rollback(&session, &Destination::Steps(*steps), &options, &Silent).await;
+            let done = rollback::rollback(&session, &Destination::Steps(*steps), &options).await;
             if let Ok(done) = done
                 && !step.dies
                 && let Ok(on_host) = deliver::on_host(&session, &done.release, Some(&done.previous)).await

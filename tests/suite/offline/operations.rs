@@ -109,7 +109,7 @@ impl Bench {
             store_snapshot: ground.or_else(|| self.looks.then(look)),
             ..Options::new("test")
         };
-        let publishing = publish(&session, Job::new(&prepared.source, &prepared.site, &options), &Silent);
+        let publishing = publish(&session, Job::new(&prepared.source, &prepared.site, &options));
         let published = runtime().block_on(publishing).unwrap();
         self.sites.push(prepared.site);
         (published, recorder.flights())
@@ -120,7 +120,7 @@ impl Bench {
         let recorder = self.recorder();
         let session = Self::session(&recorder);
         let options = rollback::Options::default();
-        let rolling = rollback::rollback(&session, &Destination::Steps(1), &options, &Silent);
+        let rolling = rollback::rollback(&session, &Destination::Steps(1), &options);
         let rolled_back = runtime().block_on(rolling).unwrap();
         (rolled_back, recorder.flights())
     }
@@ -368,7 +368,7 @@ fn whether_to_prune_is_asked_before_the_swap_and_only_if_there_is_one() {
         };
         let job = Job::new(&prepared.source, &prepared.site, &options);
         let (published, is_due) = runtime().block_on(async {
-            let (published, listing) = list_meanwhile(&session, Box::pin(publish(&session, job, &Silent))).await;
+            let (published, listing) = list_meanwhile(&session, Box::pin(publish(&session, job))).await;
             let published = published.unwrap();
             if !published.swapped {
                 return (published, false);
@@ -457,7 +457,7 @@ fn what_a_machine_expects_to_send_is_encoded_before_the_host_is_asked() {
     };
     let session = Bench::session(&bench.recorder());
     let job = Job::new(&source, &prepared.site, &options);
-    let published = runtime.block_on(publish(&session, job, &Silent)).unwrap();
+    let published = runtime.block_on(publish(&session, job)).unwrap();
     assert_eq!(published.sent.encoded, 2, "brotli and gzip");
     bench.sites.push(prepared.site);
     // Nothing changed, and another host about which nothing is known.
@@ -471,7 +471,7 @@ fn what_a_machine_expects_to_send_is_encoded_before_the_host_is_asked() {
     assert!(ahead.is_some());
     let options = Options { ahead, ..options };
     let job = Job::new(&prepared.source, &prepared.site, &options);
-    let published = runtime.block_on(publish(&session, job, &Silent)).unwrap();
+    let published = runtime.block_on(publish(&session, job)).unwrap();
     assert_eq!((published.swapped, published.sent.objects), (true, 0));
 }
 

@@ -72,13 +72,14 @@ async fn a_panic_is_reported_as_a_bug_and_nothing_is_published() {
             .expect("a file")
             .clone();
         let memory = Memory::new(Disk::new(1_000_000));
+        let stages = Arc::<Stages>::default();
         let session = bench::session(Box::new(memory.clone()), "publish", How::default());
+        let session = session.observed_by(Arc::clone(&stages) as _);
         let site = bench::site(&content, Encode::Brotli);
         let bytes = Digest::of(&content[&bad]).to_string();
         let source: Arc<dyn Source> = Arc::new(Panics(InMemory(content), bad));
-        let stages = Stages::default();
         let options = bench::options(How::default());
-        let error = publish(&session, Job::new(&source, &site, &options), &stages).await;
+        let error = publish(&session, Job::new(&source, &site, &options)).await;
         let error = error.expect_err("a source with a bug");
         assert!(
             matches!(&error, Error::Site(SiteError::Source(SourceError::Worker(detail))) if detail == "the test's own bug"),
@@ -100,15 +101,10 @@ async fn every_stage_that_began_ends_wherever_the_host_refuses_or_the_line_break
     let memory = Memory::new(Disk::new(1_000_000));
     let run = |connector: Faulty, stages: Arc<Stages>| async move {
         let content = base();
-        let session = bench::session(Box::new(connector), "publish", How::default());
+        let session = bench::session(Box::new(connector), "publish", How::default()).observed_by(stages);
         let source: Arc<dyn Source> = Arc::new(InMemory(content.clone()));
         let site = bench::site(&content, Encode::Brotli);
-        let _ = publish(
-            &session,
-            Job::new(&source, &site, &bench::options(How::default())),
-            &*stages,
-        )
-        .await;
+        let _ = publish(&session, Job::new(&source, &site, &bench::options(How::default()))).await;
     };
     let empty = memory.snapshot();
     let rehearsal = Faulty::new(Arc::new(memory.clone()), None);

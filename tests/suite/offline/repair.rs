@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use regex_lite::Regex;
 use syntax_publish::host::Op;
-use syntax_publish::model::event::Silent;
 use syntax_publish::store::repair::{self, Repair, Repaired};
 use syntax_publish::store::signing::Signing;
 use syntax_publish::store::verify::{Depth, Verified};
@@ -27,7 +26,6 @@ async fn repair_from_host(place: &Place, verified: &Verified) -> Repaired {
     let repair = Repair {
         session: &place.session(),
         options: &how(),
-        observer: &Silent,
     };
     let repaired = repair.from_host(verified).await;
     repaired.unwrap_or_else(|error| panic!("{error}"))
@@ -175,7 +173,6 @@ async fn visitors_see_no_less_at_any_operation_of_a_repair() {
         let repair = Repair {
             session: &to,
             options: &how(),
-            observer: &Silent,
         };
         repair
             .from_export(&verified, &place.site(), &place.source())

@@ -12,7 +12,6 @@ use syntax_publish::host::{Connect, Op, SftpAddress, SftpConnector};
 use syntax_publish::model::cache::{CacheClass, Classes};
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::encoding::{Coding, Encodings, Recipe};
-use syntax_publish::model::event::Silent;
 use syntax_publish::model::manifest::{Input, Site};
 use syntax_publish::model::media::media_type;
 use syntax_publish::model::path::SitePath;
@@ -162,7 +161,7 @@ impl Place {
 
     async fn try_publish(&self, force: bool) -> Result<Published, Error> {
         let (source, site, options) = (self.source(), self.site(), publishing(force));
-        publish(&self.session(), Job::new(&source, &site, &options), &Silent).await
+        publish(&self.session(), Job::new(&source, &site, &options)).await
     }
 
     pub async fn publish(&self) -> Published {
@@ -170,7 +169,7 @@ impl Place {
     }
 
     pub async fn verify(&self, release: &ReleaseId, depth: Depth) -> Verified {
-        verify(&self.session(), release, depth, &Silent).await.unwrap()
+        verify(&self.session(), release, depth).await.unwrap()
     }
 
     pub async fn repair(&self, verified: &Verified) -> Repaired {
@@ -187,7 +186,6 @@ impl Place {
         let repair = Repair {
             session,
             options: &options,
-            observer: &Silent,
         };
         repair.from_export(verified, &self.site(), &self.source()).await
     }
@@ -761,9 +759,7 @@ async fn looking_at_an_intact_release_only_reads() {
     let release = place.publish().await.release;
     for depth in [Depth::Shallow, Depth::Deep] {
         let watched = place.watched();
-        let verified = verify(&session(watched.clone()), &release, depth, &Silent)
-            .await
-            .unwrap();
+        let verified = verify(&session(watched.clone()), &release, depth).await.unwrap();
         assert_eq!(lines(&verified.faults), Vec::<String>::new());
         assert_eq!(verified.checked, place.site().files);
         assert_eq!(verified.root, Some(place.site().root));
@@ -791,7 +787,7 @@ async fn flights_of_a_look_follow_the_depth_of_a_site_and_not_its_size() {
         }
         let release = place.publish().await.release;
         let watched = place.watched();
-        verify(&session(watched.clone()), &release, Depth::Shallow, &Silent)
+        verify(&session(watched.clone()), &release, Depth::Shallow)
             .await
             .unwrap();
         counts.push(watched.flights().len());
@@ -838,14 +834,9 @@ async fn both_releases_are_intact_after_a_rollback() {
     place.write("docs/a.html", page_text("edited"));
     place.write("docs/new/b.html", page_text("b"));
     let second = place.publish().await.release;
-    let back = rollback(
-        &place.session(),
-        &Destination::Steps(1),
-        &rollback::Options::default(),
-        &Silent,
-    )
-    .await
-    .unwrap();
+    let back = rollback(&place.session(), &Destination::Steps(1), &rollback::Options::default())
+        .await
+        .unwrap();
     assert_eq!((back.release, back.previous), (first.clone(), second.clone()));
     assert_eq!(place.served(), before);
     place.assert_whole(&first).await;
@@ -920,7 +911,7 @@ async fn an_encoding_planted_next_to_another_release_s_file_in_the_pool_is_a_fau
     place.publish().await;
     place.assert_whole(&first).await;
     fs::write(place.pool(&format!("{path}.br")), "planted").unwrap();
-    let verified = verify(&place.session(), &first, Depth::Deep, &Silent).await.unwrap();
+    let verified = verify(&place.session(), &first, Depth::Deep).await.unwrap();
     let faults = lines(&verified.faults);
     assert!(
         faults.iter().any(|fault| fault.contains("_buildManifest.js.br")),
@@ -935,24 +926,16 @@ async fn more_folders_than_a_server_opens_files_are_published_and_changed() {
         place.write(&format!("docs/{page}/index.html"), format!("page {page}"));
     }
     let to = session(place.watched().watch(few_open_files()));
-    publish(
-        &to,
-        Job::new(&place.source(), &place.site(), &publishing(false)),
-        &Silent,
-    )
-    .await
-    .unwrap();
+    publish(&to, Job::new(&place.source(), &place.site(), &publishing(false)))
+        .await
+        .unwrap();
     for page in 0..700 {
         place.write(&format!("docs/{page}/index.html"), format!("page {page}, edited"));
     }
     fs::remove_dir_all(place.export().join("docs/699")).unwrap();
-    let second = publish(
-        &to,
-        Job::new(&place.source(), &place.site(), &publishing(false)),
-        &Silent,
-    )
-    .await
-    .unwrap();
+    let second = publish(&to, Job::new(&place.source(), &place.site(), &publishing(false)))
+        .await
+        .unwrap();
     assert_eq!(second.changes.list.len(), 700);
     place.assert_whole(&second.release).await;
 }
@@ -1097,7 +1080,7 @@ async fn few_trees_that_claim_to_have_millions_of_files_are_not_followed() {
     }
     relink(&place.release(), &format!("../trees/{digest}"));
     for depth in [Depth::Shallow, Depth::Deep] {
-        let refused = verify(&place.session(), &release, depth, &Silent).await.unwrap_err();
+        let refused = verify(&place.session(), &release, depth).await.unwrap_err();
         let text = refused.to_string();
         assert!(text.contains("more folders or files than any web server"), "{text}");
     }

@@ -12,7 +12,6 @@ use syntax_publish::host::LocalConnector;
 use syntax_publish::model::cache::Classes;
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::encoding::{Encodings, Recipe};
-use syntax_publish::model::event::Silent;
 use syntax_publish::model::manifest::{Input, Site};
 use syntax_publish::model::path::SitePath;
 use syntax_publish::model::redirect::{self, Redirect, Status};
@@ -161,12 +160,7 @@ impl Real {
             },
             ..publish::Options::new("test")
         };
-        publish::publish(
-            &self.session("publish"),
-            publish::Job::new(&source, &site, &options),
-            &Silent,
-        )
-        .await
+        publish::publish(&self.session("publish"), publish::Job::new(&source, &site, &options)).await
     }
 
     fn served(&self) -> Option<BTreeMap<String, String>> {
@@ -219,13 +213,7 @@ async fn step(model: &mut Model, real: &Real, command: &Command) {
         },
         Command::Rollback(steps) => {
             let session = real.session("rollback");
-            let done = rollback::rollback(
-                &session,
-                &Destination::Steps(*steps),
-                &rollback::Options::default(),
-                &Silent,
-            )
-            .await;
+            let done = rollback::rollback(&session, &Destination::Steps(*steps), &rollback::Options::default()).await;
             match (done, model.back(*steps)) {
                 (Ok(done), Some(to)) => {
                     assert_eq!(done.release, to);
@@ -243,7 +231,7 @@ async fn step(model: &mut Model, real: &Real, command: &Command) {
                 dry_run: false,
                 yields: false,
             };
-            prune::prune(&real.session("prune"), &options, &Silent).await.unwrap();
+            prune::prune(&real.session("prune"), &options).await.unwrap();
             let newest: BTreeSet<ReleaseId> = model.there.iter().rev().take(*keep).cloned().collect();
             // The release that a rollback would return to is kept, whatever the number.
             let back = model.back(1);
@@ -252,13 +240,11 @@ async fn step(model: &mut Model, real: &Real, command: &Command) {
                 .retain(|id| newest.contains(id) || Some(id) == model.current.as_ref() || Some(id) == back.as_ref());
         }
         Command::Hold => {
-            rollback::hold(&real.session("hold"), "for a reason", &Silent)
-                .await
-                .unwrap();
+            rollback::hold(&real.session("hold"), "for a reason").await.unwrap();
             model.held = true;
         }
         Command::Resume => {
-            let held = rollback::resume(&real.session("resume"), &Silent).await.unwrap();
+            let held = rollback::resume(&real.session("resume")).await.unwrap();
             assert_eq!(held.is_some(), model.held);
             model.held = false;
         }
@@ -283,7 +269,7 @@ async fn compare(model: &Model, real: &Real) {
         .collect();
     assert_eq!(listed, model.there);
     for id in &model.there {
-        let verified = verify(&session, id, Depth::Deep, &Silent).await.unwrap();
+        let verified = verify(&session, id, Depth::Deep).await.unwrap();
         assert!(verified.faults.is_empty(), "{id}: {:?}", verified.faults);
     }
 }

@@ -316,8 +316,7 @@ fn bench_rollback(runtime: &tokio::runtime::Runtime, connector: Box<LocalConnect
     let session = bench::session(connector, "rollback", How::default());
     let to = syntax_publish::store::rollback::Destination::Release(release.to_owned());
     let options = syntax_publish::store::rollback::Options::default();
-    let done =
-        syntax_publish::store::rollback::rollback(&session, &to, &options, &syntax_publish::model::event::Silent);
+    let done = syntax_publish::store::rollback::rollback(&session, &to, &options);
     runtime.block_on(done).expect("a rollback");
 }
 

@@ -12,7 +12,6 @@ use syntax_publish::model::cache::Classes;
 use syntax_publish::model::channel::{ChannelName, Slot};
 use syntax_publish::model::digest::Digest;
 use syntax_publish::model::encoding::{Coding, Encodings, Recipe};
-use syntax_publish::model::event::Silent;
 use syntax_publish::model::layout;
 use syntax_publish::model::manifest::{Input, Site};
 use syntax_publish::model::path::SitePath;
@@ -198,11 +197,11 @@ pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Re
             let session = Arc::new(session);
             let source: Arc<dyn Source> = Arc::new(RemoteSource::new(Arc::clone(&session), promotion.site.clone()));
             let job = publish::Job::new(&source, &promotion.site, &options);
-            Ok(Some(publish::publish(&session, job, &Silent).await?.release))
+            Ok(Some(publish::publish(&session, job).await?.release))
         }
         Command::RemoveChannel => {
             let session = session(connector, "channels", how);
-            rollback::remove_channel(&session, &channel(), &Silent).await?;
+            rollback::remove_channel(&session, &channel()).await?;
             Ok(None)
         }
         Command::PublishHavingSeen(content, before) => {
@@ -230,15 +229,15 @@ pub async fn run(connector: Box<dyn Connect>, command: &Command, how: How) -> Re
                 wait: how.wait,
                 ..rollback::Options::default()
             };
-            let done = rollback::rollback(&session, &Destination::Steps(*steps), &options, &Silent).await?;
+            let done = rollback::rollback(&session, &Destination::Steps(*steps), &options).await?;
             Ok(Some(done.release))
         }
         Command::Hold => {
-            rollback::hold(&session(connector, "hold", how), "for a test", &Silent).await?;
+            rollback::hold(&session(connector, "hold", how), "for a test").await?;
             Ok(None)
         }
         Command::Resume => {
-            rollback::resume(&session(connector, "resume", how), &Silent).await?;
+            rollback::resume(&session(connector, "resume", how)).await?;
             Ok(None)
         }
         Command::Prune(keep) => {
@@ -279,7 +278,7 @@ async fn publish_site(
         store_snapshot: Some(ground),
         ..options
     };
-    let published = publish::publish(session, publish::Job::new(&source, &site, &options), &Silent).await?;
+    let published = publish::publish(session, publish::Job::new(&source, &site, &options)).await?;
     Ok(Some(published.release))
 }
 
@@ -291,7 +290,7 @@ async fn prune_to(session: &Session, keep: usize, how: How) -> Result<prune::Pru
         yields: false,
         dry_run: false,
     };
-    prune::prune(session, &options, &Silent).await
+    prune::prune(session, &options).await
 }
 
 /// Everything that visitors can get: the live site and the pool, by path.
@@ -464,8 +463,6 @@ pub async fn faults_of_live(connector: Box<dyn Connect>) -> Vec<(String, String)
     let Some(release) = open::read_state(&session).await.expect("a store").current else {
         return Vec::new();
     };
-    let verified = verify(&session, &release, Depth::Deep, &Silent)
-        .await
-        .expect("a release");
+    let verified = verify(&session, &release, Depth::Deep).await.expect("a release");
     verified.problems()
 }

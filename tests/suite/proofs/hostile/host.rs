@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use syntax_publish::host::{Answer, Attr, Kind, Op, Refusal};
-use syntax_publish::model::event::Silent;
 use syntax_publish::model::layout;
 use syntax_publish::store::Error;
 use syntax_publish::store::open;
@@ -326,7 +325,7 @@ async fn run_all(place: &Place, lying: &Lying) -> Vec<&'static str> {
         .ok()
         .and_then(|entrance| entrance.current);
     if let Some(live) = live {
-        let verified = verify(&new(), &live, Depth::Deep, &Silent).await;
+        let verified = verify(&new(), &live, Depth::Deep).await;
         if let Ok(verified) = &verified {
             let how = repair::Options {
                 wait: None,
@@ -338,7 +337,6 @@ async fn run_all(place: &Place, lying: &Lying) -> Vec<&'static str> {
             let repair = Repair {
                 session: &session,
                 options: &how,
-                observer: &Silent,
             };
             note("repair", repair.from_export(verified, &site, &source).await.err());
             let session = new();
@@ -362,22 +360,17 @@ async fn run_all(place: &Place, lying: &Lying) -> Vec<&'static str> {
         dry_run: false,
         yields: false,
     };
-    note("prune", prune::prune(&new(), &options, &Silent).await.err());
+    note("prune", prune::prune(&new(), &options).await.err());
     let held = rollback::Options {
         hold: Some("x".to_owned()),
         ..rollback::Options::default()
     };
-    let back = rollback::rollback(&new(), &Destination::Steps(1), &held, &Silent).await;
+    let back = rollback::rollback(&new(), &Destination::Steps(1), &held).await;
     note("rollback", back.err());
-    note("hold", rollback::hold(&new(), "x", &Silent).await.err());
-    note("resume", rollback::resume(&new(), &Silent).await.err());
+    note("hold", rollback::hold(&new(), "x").await.err());
+    note("resume", rollback::resume(&new()).await.err());
     for force in [false, true] {
-        let publishing = publish(
-            &new(),
-            Job::new(&place.source(), &place.site(), &publishing(force)),
-            &Silent,
-        )
-        .await;
+        let publishing = publish(&new(), Job::new(&place.source(), &place.site(), &publishing(force))).await;
         note("publish", publishing.err());
     }
     failed
