@@ -83,10 +83,6 @@ impl Host for Local {
         })
     }
 
-    fn name(&self) -> String {
-        self.state.root.display().to_string()
-    }
-
     fn copies(&self) -> bool {
         true
     }

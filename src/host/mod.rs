@@ -46,9 +46,6 @@ pub trait Host: Send + Sync {
     /// Sends the operations together and waits for all answers.
     fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>>;
 
-    /// The host's name in messages: a host name or a folder.
-    fn name(&self) -> String;
-
     /// Whether the host supports [`Op::Copy`]. Not every host does.
     fn copies(&self) -> bool {
         false
@@ -81,7 +78,7 @@ pub trait Connect: Send + Sync {
         stream::empty().boxed()
     }
 
-    /// The host's name in messages.
+    /// The host's name in messages: a host name or a folder.
     fn name(&self) -> String;
 }
 

@@ -448,10 +448,6 @@ mod tests {
         fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
             Box::pin(async move { Ok(ops.iter().map(|_| Ok(crate::host::Answer::Done)).collect()) })
         }
-
-        fn name(&self) -> String {
-            "prompt".to_owned()
-        }
     }
 
     impl Connect for Prompt {

@@ -311,10 +311,6 @@ impl Host for Sftp {
         })
     }
 
-    fn name(&self) -> String {
-        self.0.session.host.clone()
-    }
-
     fn copies(&self) -> bool {
         self.0.session.has("copy-data")
     }
@@ -481,7 +477,7 @@ impl Session {
 
     async fn make_folder(&self, path: &str) -> Outcome {
         let at = self.at(path);
-        let mode = permissions(0o755);
+        let mode = Permissions::from(0o755);
         let (mut fs, mut fs_mode) = (self.client.fs(), self.client.fs());
         // The umask reduces the mode given to the call, so the mode is set afterwards, in the same flight. If something
         // already existed, the first request fails, and `/.` keeps the second one from changing a file.
@@ -565,42 +561,9 @@ fn attr_of(metadata: &MetaData) -> Result<Attr, OpFailure> {
         },
         size: metadata.len().unwrap_or(0),
         mtime: metadata.modified().map_or(0, seconds),
-        mode: metadata.permissions().map_or(0, mode_of),
+        mode: metadata.permissions().map_or(0, |mode| mode.as_raw().bits()),
         uid: metadata.uid().unwrap_or(u32::MAX),
     })
-}
-
-fn mode_of(permissions: Permissions) -> u32 {
-    let bits = [
-        (0o4000, permissions.suid()),
-        (0o2000, permissions.sgid()),
-        (0o1000, permissions.svtx()),
-        (0o400, permissions.read_by_owner()),
-        (0o200, permissions.write_by_owner()),
-        (0o100, permissions.execute_by_owner()),
-        (0o040, permissions.read_by_group()),
-        (0o020, permissions.write_by_group()),
-        (0o010, permissions.execute_by_group()),
-        (0o004, permissions.read_by_other()),
-        (0o002, permissions.write_by_other()),
-        (0o001, permissions.execute_by_other()),
-    ];
-    bits.iter().filter(|(_, set)| *set).map(|(bit, _)| bit).sum()
-}
-
-fn permissions(mode: u32) -> Permissions {
-    let mut permissions = Permissions::new();
-    permissions
-        .set_read_by_owner(mode & 0o400 != 0)
-        .set_write_by_owner(mode & 0o200 != 0)
-        .set_execute_by_owner(mode & 0o100 != 0)
-        .set_read_by_group(mode & 0o040 != 0)
-        .set_write_by_group(mode & 0o020 != 0)
-        .set_execute_by_group(mode & 0o010 != 0)
-        .set_read_by_other(mode & 0o004 != 0)
-        .set_write_by_other(mode & 0o002 != 0)
-        .set_execute_by_other(mode & 0o001 != 0);
-    permissions
 }
 
 fn seek(file: &mut File, offset: u64) -> Result<(), OpFailure> {
@@ -669,7 +632,7 @@ async fn finish(file: File, mtime: Time) -> Outcome {
     let time = UNIX_EPOCH + Duration::from_secs(u64::try_from(mtime).unwrap_or(0));
     let time = UnixTimeStamp::new(time).map_err(|_| refused("a time that SFTP can't say"))?;
     let metadata = MetaDataBuilder::new()
-        .permissions(permissions(0o644))
+        .permissions(Permissions::from(0o644))
         .time(time, time)
         .create();
     let (mut to_set, mut to_sync) = (file.clone(), file);

@@ -213,10 +213,6 @@ impl Host for World {
         }
         Box::pin(std::future::ready(Ok(answers)))
     }
-
-    fn name(&self) -> String {
-        "memory".to_owned()
-    }
 }
 
 impl Connect for World {

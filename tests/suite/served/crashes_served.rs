@@ -91,17 +91,13 @@ impl Connect for Reused {
     }
 
     fn name(&self) -> String {
-        self.0.name()
+        "127.0.0.1".to_owned()
     }
 }
 
 impl Host for Reused {
     fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
         self.0.flight(ops)
-    }
-
-    fn name(&self) -> String {
-        self.0.name()
     }
 
     fn copies(&self) -> bool {

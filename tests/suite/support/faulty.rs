@@ -263,8 +263,4 @@ impl Host for FaultyHost {
     fn copies(&self) -> bool {
         self.inner.copies()
     }
-
-    fn name(&self) -> String {
-        self.inner.name()
-    }
 }

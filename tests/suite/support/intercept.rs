@@ -167,10 +167,6 @@ impl Host for InterceptedHost {
         })
     }
 
-    fn name(&self) -> String {
-        self.inner.name()
-    }
-
     fn copies(&self) -> bool {
         self.inner.copies()
     }

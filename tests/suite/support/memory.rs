@@ -832,10 +832,6 @@ impl Host for Memory {
         Box::pin(std::future::ready(Ok(answers)))
     }
 
-    fn name(&self) -> String {
-        "memory".to_owned()
-    }
-
     fn copies(&self) -> bool {
         true
     }

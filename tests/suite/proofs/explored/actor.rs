@@ -201,10 +201,6 @@ impl Host for Actor {
         self.news.notify_one();
         Box::pin(async move { answered.await.unwrap_or_else(|_| Err(lost())) })
     }
-
-    fn name(&self) -> String {
-        "memory".to_owned()
-    }
 }
 
 impl Connect for Actor {

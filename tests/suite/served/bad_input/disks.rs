@@ -305,10 +305,6 @@ impl Host for SlowHost {
             self.0.flight(ops).await
         })
     }
-
-    fn name(&self) -> String {
-        self.0.name()
-    }
 }
 
 #[tokio::test]
