@@ -2,10 +2,7 @@
 //! up. Pure.
 
 use crate::host::HostError;
-use crate::site::source::SourceError;
-use crate::store::Error;
-use crate::store::LockError;
-use crate::store::StoreError;
+use crate::store::{Error, LockError, StoreError};
 
 /// Why one attempt did not end in a release.
 #[derive(Debug)]
@@ -20,43 +17,13 @@ pub enum AttemptError {
     Lost(HostError),
 }
 
-impl From<StoreError> for AttemptError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Host(lost @ HostError::Lost { .. }) => Self::Lost(lost),
-            error => Self::Failed(error.into()),
-        }
-    }
-}
-
-impl From<SourceError> for AttemptError {
-    fn from(error: SourceError) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-impl From<Error> for AttemptError {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Store(error) => error.into(),
-            Error::Taken(error) => error.into(),
+impl<E: Into<Error>> From<E> for AttemptError {
+    fn from(error: E) -> Self {
+        match error.into() {
+            Error::Store(StoreError::Host(lost @ HostError::Lost { .. })) => Self::Lost(lost),
+            // Only time is lost, because what was sent is on the host.
+            Error::Taken(fenced @ LockError::Fenced) => Self::Contention(fenced.to_string()),
             error => Self::Failed(error),
         }
-    }
-}
-
-impl From<LockError> for AttemptError {
-    fn from(taken: LockError) -> Self {
-        match taken {
-            // Only time is lost, because what was sent is on the host.
-            LockError::Fenced => Self::Contention(taken.to_string()),
-            LockError::Busy { .. } | LockError::Jammed { .. } | LockError::Stuck { .. } => Self::Failed(taken.into()),
-        }
-    }
-}
-
-impl From<HostError> for AttemptError {
-    fn from(error: HostError) -> Self {
-        StoreError::from(error).into()
     }
 }

@@ -465,7 +465,7 @@ impl Publish<'_> {
         let made_at = store_state.now.max(after);
         let release = ReleaseId::new(made_at, run.tail());
         let text = self.document(&release, plan, store_state.now);
-        let signing = async { Ok::<_, AttemptError>(self.options.signing.sign(&text).await.map_err(Error::from)?) };
+        let signing = async { Ok::<_, AttemptError>(self.options.signing.sign(&text).await?) };
         let (signature, ()) = futures_util::future::try_join(signing, sender.send_objects(plan)).await?;
         let manifests = sender.write_manifests(plan).await?;
         let documents = std::iter::once((text, layout::release_document(&release)));
