@@ -3,11 +3,11 @@
 //! Takes data and returns text. Only the functions that report how the command failed print: [`failure`], [`say`] and
 //! [`usage`].
 
-use std::error::Error as _;
 use std::fmt::Write as _;
 
 use syntax_publish::live::Finding;
 use syntax_publish::live::deliver::DeliverError;
+use syntax_publish::model::causes::with_causes;
 use syntax_publish::model::path::printable;
 use syntax_publish::model::release::{Owner, ReleaseId, timestamp};
 use syntax_publish::site::SiteError;
@@ -217,15 +217,7 @@ pub fn live_now(failure: &Failure, told: Option<&FailureContext>) -> String {
 
 /// Formats a failure with its causes, each of them once.
 pub fn message(failure: &Failure) -> String {
-    let mut text = failure.to_string();
-    let mut cause = failure.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
+    let text = with_causes(failure);
     text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 

@@ -5,6 +5,7 @@
 
 pub mod asset;
 pub mod cache;
+pub mod causes;
 pub mod channel;
 pub mod digest;
 pub mod encoding;

@@ -19,6 +19,7 @@ use tokio_rustls::TlsConnector;
 
 use super::tls::{self, HANDSHAKE};
 use super::{Certificate, ConnectionFacts, Endpoint, HttpError, Protocol, Request, Response, Trust};
+use crate::model::causes::with_causes;
 
 /// Maximum length in bytes of the response to a single request, such as one to a CDN's API.
 const MOST_ONCE: usize = 1 << 20;
@@ -93,7 +94,7 @@ fn shown(place: &Endpoint) -> String {
 fn broken(place: &Endpoint, error: &dyn std::error::Error) -> HttpError {
     HttpError::Broken {
         address: shown(place),
-        detail: told(error),
+        detail: with_causes(error),
     }
 }
 
@@ -204,20 +205,6 @@ where
             Ok(Sender::Http2(sender))
         }
     }
-}
-
-/// The text of an error, followed by its causes.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 impl Connection {
