@@ -12,7 +12,7 @@ use syntax_publish::config::{self, Level, SiteConfig, Target, TargetKind};
 use syntax_publish::model::path::printable;
 use syntax_publish::model::release::Owner;
 use syntax_publish::rules::{custom_headers, redirects};
-use syntax_publish::store::signing::{AllowedSigners, Signer, Signing};
+use syntax_publish::store::signing::{AllowedSigners, Signing};
 
 use super::args::Global;
 use super::failure::Failure;
@@ -114,7 +114,7 @@ impl Workplace {
         let sign = &self.config.sign;
         let path = |text: &Option<String>| text.as_ref().map(|text| self.path(text)).transpose();
         Ok(Signing {
-            signer: path(&sign.key)?.map(|key| Signer { key }),
+            key: path(&sign.key)?,
             allowed: path(&sign.allowed_signers)?.map(|file| AllowedSigners { file }),
             require: sign.require,
         })

@@ -18,12 +18,6 @@ impl Files for Site {
     }
 }
 
-impl<S: std::hash::BuildHasher + Send + Sync> Files for HashMap<SitePath, File, S> {
-    fn file(&self, path: &str) -> Option<&File> {
-        self.get(path)
-    }
-}
-
 /// The previous release, expressed as the new release plus what changed.
 pub struct Former<'a> {
     /// The new release.

@@ -47,6 +47,12 @@ fn path(text: &str) -> SitePath {
     SitePath::new(text).unwrap()
 }
 
+impl Files for HashMap<SitePath, File> {
+    fn file(&self, path: &str) -> Option<&File> {
+        self.get(path)
+    }
+}
+
 fn files(paths: &[&str]) -> HashMap<SitePath, File> {
     let with_bytes = paths.iter().map(|text| (path(text), file(text)));
     with_bytes.collect()

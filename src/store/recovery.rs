@@ -8,7 +8,7 @@ use crate::model::channel::Slot;
 use crate::model::layout;
 use crate::model::release::{ReleaseId, RunId};
 use crate::store::StoreError;
-use crate::store::flight::Read;
+use crate::store::flight::{Flight, Read};
 use crate::store::open;
 use crate::store::session::Session;
 use crate::store::staging;
@@ -26,17 +26,16 @@ pub(crate) async fn find_after_loss(
     before: Option<&ReleaseId>,
 ) -> Result<Option<ReleaseId>, StoreError> {
     session.connect_again().await?;
-    let mut ops = staging::fence(run);
-    ops.push(Op::ReadLink(layout::slot(slot)));
-    ops.push(Op::ReadLink(layout::CURRENT.to_owned()));
-    let answers = session.flight(ops).await?;
+    let mut flight = Flight::default();
+    flight.extend(staging::fence(run));
+    let (link, current) = (flight.read_link(layout::slot(slot)), flight.read_link(layout::CURRENT));
+    let answers = session.send(flight).await?;
     session.forget_run(run);
-    let mut links = answers.iter().rev().map(Read::text);
-    let current = links.next().flatten().and_then(|text| open::read_current(&text));
+    let current = answers.to(current).text().and_then(|text| open::read_current(&text));
     session.note_live(current.clone());
     let Some(release) = release else { return Ok(None) };
     if !slot.is_live() {
-        let there = links.next().flatten().and_then(|text| layout::read_slot(slot, &text));
+        let there = answers.to(link).text().and_then(|text| layout::read_slot(slot, &text));
         return Ok(there.filter(|there| there == release));
     }
     // Another run may have published after this one. Then this run's release is among the previous ones.
@@ -78,7 +77,7 @@ pub async fn abandon(session: &Session) -> Result<(), HostError> {
     for run in &runs {
         session.forget_run(run);
     }
-    let text = answers.last().and_then(Read::text);
+    let text = answers.last().text();
     session.note_live(text.and_then(|text| open::read_current(&text)));
     Ok(())
 }

@@ -116,15 +116,8 @@ pub async fn steps_back(session: &Session, from: &ReleaseId, steps: u32) -> Resu
 pub async fn diff(session: &Session, from: &ReleaseId, to: &ReleaseId) -> Result<Changes, Error> {
     let roots = open::roots(session, &[from.clone(), to.clone()]).await?;
     let [Some(from_root), Some(to_root)] = roots[..] else {
-        let missing = if roots.first().is_some_and(Option::is_some) {
-            to
-        } else {
-            from
-        };
-        return Err(Error::NoSuchRelease {
-            wanted: missing.to_string(),
-            there: Vec::new(),
-        });
+        let is_later = roots.first().is_some_and(Option::is_some);
+        return Err(Error::no_release(if is_later { to } else { from }));
     };
     let mut facts = HostFacts::default();
     loop {

@@ -35,15 +35,23 @@ const AT_ONCE: u64 = 64;
 /// # Errors
 /// [`StoreError`] if a manifest is missing or damaged, or if the connection is lost.
 pub async fn site(session: &Session, root: Digest) -> Result<Site, StoreError> {
+    let (site, extent) = readable_part(session, root).await?;
+    if extent == Coverage::Whole {
+        return Ok(site);
+    }
+    let detail = "it is missing or does not read, or one below it";
+    Err(StoreError::damaged(session.host_name(), layout::manifest(root), detail))
+}
+
+/// Reads the manifest of a site, without folders whose manifests are missing or damaged.
+///
+/// # Errors
+/// [`StoreError`] if the site is larger than any, or if the connection is lost.
+pub async fn readable_part(session: &Session, root: Digest) -> Result<(Site, Coverage), StoreError> {
     let mut facts = HostFacts::default();
     open::load_trees(session, &mut facts, &[root]).await?;
     let read = Site::of_trees(root, MOST_FOLDERS, &|digest| facts.manifest(digest));
-    let whole = read.filter(|(_, extent)| *extent == Coverage::Whole);
-    let (site, _) = whole.ok_or_else(|| {
-        let detail = "it is missing or does not read, or one below it";
-        StoreError::damaged(session.host_name(), layout::manifest(root), detail)
-    })?;
-    Ok(site)
+    read.ok_or_else(|| StoreError::endless(session.host_name(), root))
 }
 
 /// The content of a site that is on a host. It must be used on a thread that may block.
@@ -120,7 +128,7 @@ impl RemoteSource {
 /// file on the next.
 async fn read(session: &Session, host: &dyn Host, path: &str, most: u64) -> Result<Vec<u8>, Error> {
     let opened = host.flight(vec![Op::Open(path.to_owned())]).await?;
-    let Some(handle) = opened.first().and_then(Read::opened) else {
+    let Some(handle) = opened.first().opened() else {
         return Err(StoreError::damaged(session.host_name(), path, "it is missing or can't be read").into());
     };
     let mut bytes = Vec::new();

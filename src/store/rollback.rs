@@ -13,7 +13,7 @@ use crate::model::release::{Generation, Hold, ReleaseId, RunId};
 use crate::store::Error;
 use crate::store::StoreError;
 use crate::store::channels;
-use crate::store::flight::{Attributes, Done, Flight, Read, Text, Ticket};
+use crate::store::flight::{Flight, Read, Ticket};
 use crate::store::open::{self, LockOps, OpenOptions, StoreState};
 use crate::store::pending_purges::{Delivery, Paid};
 use crate::store::plan::HostFacts;
@@ -279,21 +279,21 @@ async fn attempt(
         let answers = staging::take_lock(session, staging_dir, entered.locking, ops, patience).await?;
         (known, answers)
     };
-    staging_dir.keep_last(answers.answer(held.last));
+    staging_dir.keep_last(answers.to(held.last));
     let ours = next_generation(before, staging_dir.run());
-    let (found, entered) = (answers.answer(held.generation), before.generation.as_ref());
+    let (found, entered) = (answers.to(held.generation), before.generation.as_ref());
     staging::keep_clock(session, staging_dir, found, entered, &ours).await?;
-    let text = answers.text(held.current);
+    let text = answers.to(held.current).text();
     let current = text.and_then(|text| open::read_current(&text));
     let found = UnderLock {
         current,
-        there: held.release.is_some_and(|release| answers.is_done(release)),
-        delivery: delivery_of(session, answers.answer(held.delivery)).await?,
+        there: held.release.is_some_and(|release| answers.to(release).done()),
+        delivery: delivery_of(session, answers.to(held.delivery)).await?,
         now: before.now,
     };
     let mut ops = change.ops(staging_dir, &found)?;
     for written in std::iter::once(held.moved).chain(held.left) {
-        all_done(session, answers.answer(written)).await?;
+        all_done(session, answers.to(written)).await?;
     }
     // The swap can't be guarded by a symlink that leads nowhere, such as `hold`. So a hold, which must exist before the
     // swap, is awaited.
@@ -315,17 +315,17 @@ async fn attempt(
 struct Held {
     flight: Flight,
     /// The generation before this run's.
-    generation: Ticket<Text>,
+    generation: Ticket,
     /// The rename that puts this run's generation in place.
-    moved: Ticket<Done>,
-    current: Ticket<Text>,
-    delivery: Ticket<Text>,
+    moved: Ticket,
+    current: Ticket,
+    delivery: Ticket,
     /// The release that is to go live.
-    release: Option<Ticket<Attributes>>,
+    release: Option<Ticket>,
     /// The record that the live release was left.
-    left: Option<Ticket<Done>>,
+    left: Option<Ticket>,
     /// The opening of the file that is synced last.
-    last: Ticket<Done>,
+    last: Ticket,
 }
 
 /// State that was read under the lock.
@@ -342,7 +342,7 @@ struct UnderLock {
 /// its content would be lost.
 async fn delivery_of(session: &Session, answer: Option<&Reply>) -> Result<Delivery, Error> {
     done_or_gone(session, answer).await?;
-    let text = answer.and_then(Read::text);
+    let text = answer.text();
     Ok(text.map(|text| Delivery::read(&text)).unwrap_or_default())
 }
 
@@ -463,10 +463,7 @@ impl LockedChange {
                     return Err(Error::ConcurrentPublish { by: current.cloned() });
                 }
                 if !found.there {
-                    return Err(Error::NoSuchRelease {
-                        wanted: to.to_string(),
-                        there: Vec::new(),
-                    });
+                    return Err(Error::no_release(to));
                 }
                 ops.extend(note.into_iter().flat_map(|note| noting(staging_dir, note)));
                 ops.push(swap(to, &Slot::Live, staging_dir));

@@ -17,7 +17,7 @@ use crate::model::digest::Digest;
 use crate::model::event::Note;
 use crate::model::layout;
 use crate::model::release::{Generation, Owner, RunId};
-use crate::store::flight::{Done, Flight, Landed, Read, Text, Ticket};
+use crate::store::flight::{Flight, Landed, Read, Ticket};
 use crate::store::refusal::{all_done, done_or_gone, explain};
 use crate::store::session::Session;
 use crate::store::{Error, LockError};
@@ -228,7 +228,7 @@ impl StagingDir {
 
     /// Reads the generation and replaces it by this run's, which is staged as `gen`. Every change under the lock begins
     /// with this. Returns the tickets of the previous generation and of the rename.
-    pub fn replace_generation(&self, flight: &mut Flight) -> (Ticket<Text>, Ticket<Done>) {
+    pub fn replace_generation(&self, flight: &mut Flight) -> (Ticket, Ticket) {
         let previous = flight.read_link(layout::GENERATION);
         let replaced = flight.rename(self.path_holding("gen"), layout::GENERATION);
         (previous, replaced)
@@ -236,7 +236,7 @@ impl StagingDir {
 
     /// Takes the answer to [`Self::open_last`]. If the host refused the file, the run does not wait for the disk.
     pub fn keep_last(&mut self, answer: Option<&Reply>) {
-        self.last = answer.and_then(Read::opened);
+        self.last = answer.opened();
         if self.last.is_some() {
             self.litter_file("last");
         }
@@ -270,7 +270,7 @@ impl StagingDir {
     /// Notes whether the lock was acquired, by the answer to [`Self::acquire`]. The caller must call this before it
     /// looks at any other answer of the flight: a lock that was acquired must be released, whatever else went wrong.
     pub fn took_lock(&mut self, answer: Option<&Reply>) {
-        self.holding |= answer.is_some_and(Read::done);
+        self.holding |= answer.done();
     }
 
     /// Whether the lock was acquired.
@@ -375,9 +375,9 @@ pub async fn wait_for_lock(
         let own = flight.lstat(layout::workshop_preparing(staging_dir.run()));
         let answers = session.send(flight).await?;
         // A lock that can't be read is not a free lock.
-        done_or_gone(session, answers.answer(lock)).await?;
-        let names = answers.names(lock).unwrap_or_default().to_vec();
-        let now = answers.attr(own).map_or(0, |attr| attr.mtime);
+        done_or_gone(session, answers.to(lock)).await?;
+        let names = answers.to(lock).names().unwrap_or_default().to_vec();
+        let now = answers.to(own).attr().map_or(0, |attr| attr.mtime);
         let Some((name, attr)) = names.into_iter().next() else {
             return Ok(());
         };
@@ -442,15 +442,15 @@ pub async fn take_lock(
     let began = Instant::now();
     let mut is_told = false;
     let mut refused = 0;
-    while !answers.first().is_some_and(Read::done) {
+    while !answers.first().done() {
         // The rename fails if the lock is not empty. "Not found" means that the staging directory itself is gone, and
         // waiting would not bring it back.
-        if answers.first().is_some_and(Read::is_gone) {
+        if answers.first().is_gone() {
             return Err(LockError::Fenced.into());
         }
         // A missing permission is not contention, nor is a lock that is refused repeatedly although it is seen to be
         // free.
-        if let Some(refusal) = answers.first().and_then(Read::refusal)
+        if let Some(refusal) = answers.first().refusal()
             && (refusal.kind == RefusalKind::Denied || refused >= REFUSED_THOUGH_FREE)
         {
             return Err(explain(session, refusal).await.into());
@@ -468,7 +468,7 @@ pub async fn take_lock(
         let lock = again.list(layout::LOCK);
         let held = again.extend(held.iter().cloned());
         let landed = session.send(again).await?;
-        let is_free = landed.names(lock).is_some_and(<[_]>::is_empty);
+        let is_free = landed.to(lock).names().is_some_and(<[_]>::is_empty);
         refused = if is_free { refused + 1 } else { 0 };
         answers = [landed.all(&acquired), landed.all(&held)].concat();
     }
@@ -524,7 +524,7 @@ pub async fn keep_clock(
     entered: Option<&Generation>,
     ours: &Generation,
 ) -> Result<bool, HostError> {
-    let found: Option<Generation> = found.and_then(Read::text).and_then(|text| text.parse().ok());
+    let found: Option<Generation> = found.text().and_then(|text| text.parse().ok());
     let times = |generation: Option<&Generation>| generation.map(|generation| (generation.clock, generation.made));
     let Some(found) = found.filter(|found| times(Some(found)) != times(entered)) else {
         return Ok(false);

@@ -15,7 +15,7 @@ use crate::cli::args::again;
 use crate::cli::failure::Failure;
 use crate::cli::format::{bytes, count};
 use crate::cli::site::{self, Workplace};
-use crate::cli::{connect, json};
+use crate::cli::{changes, connect, json};
 
 /// The name of the tool in a release document.
 pub(super) const TOOL: &str = concat!("syntax-publish ", env!("CARGO_PKG_VERSION"));
@@ -39,15 +39,16 @@ impl Run {
         stop.abort();
     }
 
-    /// Prunes after a publish, if that is due, and returns what was deleted. `yields` as in [`prune::Options`]. The publish
-    /// is done, so a failure is only a warning.
+    /// Prunes after a publish, if that is due. `yields` as in [`prune::Options`]. The publish is done, so a failure is only
+    /// a warning. Pruning comes last, because all that was reported so far is true whatever happens to it.
     pub(super) async fn tidy_up(
         &self,
         workplace: &Workplace,
         slot: &Slot,
         published: &Published,
         listing: ListingAside<'_>,
-    ) -> prune::Pruned {
+    ) {
+        self.note_reported();
         let options = prune::Options {
             yields: !slot.is_live(),
             ..retention(workplace, false)
@@ -63,13 +64,16 @@ impl Run {
                 Ok(prune::Pruned::default())
             }
         };
-        pruned.await.unwrap_or_else(|error: Error| {
-            let later = again(&self.global, "prune");
-            let text =
-                format!("the publish is done, but old releases could not be pruned: {error}; try `{later}` later");
-            self.progress.say("warning", &text);
-            prune::Pruned::default()
-        })
+        match pruned.await {
+            Ok(pruned) => changes::pruned(pruned).iter().for_each(|text| self.screen.note(text)),
+            Err(error) => {
+                let error: Error = error;
+                let later = again(&self.global, "prune");
+                let text =
+                    format!("the publish is done, but old releases could not be pruned: {error}; try `{later}` later");
+                self.progress.say("warning", &text);
+            }
+        }
     }
 
     pub(super) async fn hold(&self, reason: &str) -> Result<u8, Failure> {

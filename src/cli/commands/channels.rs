@@ -88,11 +88,7 @@ impl Run {
                 workplace.config.channels.domain.as_deref().unwrap_or_default()
             ));
         }
-        self.note_reported();
-        let pruned = self.tidy_up(workplace, &how.slot, &published, listing).await;
-        if let Some(text) = changes::pruned(pruned) {
-            self.screen.note(&text);
-        }
+        self.tidy_up(workplace, &how.slot, &published, listing).await;
         Ok(0)
     }
 

@@ -1,22 +1,21 @@
 //! The commands that change or check what visitors see: `publish`, `rollback` and `verify --live`. Each checks the live
 //! site. The first two also purge the CDN and send notifications.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use syntax_publish::config::{TargetKind, WebUrl};
 use syntax_publish::live::deliver::{
-    self, DeliverError, Delivered, DeliveryReport, LiveSite, Probes, PublicSite, ReleasePart, SideOutcome,
+    self, DeliverError, Delivered, DeliveryReport, LiveSite, Probes, ReleasePart, SideOutcome,
 };
 use syntax_publish::live::http::Endpoint;
 use syntax_publish::live::notify::{self, Notice};
 use syntax_publish::live::{Finding, Side};
-use syntax_publish::model::manifest::Changes;
+use syntax_publish::model::manifest::{Changes, Site};
 use syntax_publish::model::path::{SitePath, printable};
 use syntax_publish::model::release::ReleaseId;
 use syntax_publish::model::severity::Severity;
-use syntax_publish::model::tree::File;
 use syntax_publish::next::client::Client;
 use syntax_publish::rules::{PageForm, Rules};
 use syntax_publish::site::check::budget::Spending;
@@ -28,7 +27,6 @@ use syntax_publish::store::prune::list_meanwhile;
 use syntax_publish::store::publish::{self, Published};
 use syntax_publish::store::remote_source::RemoteSource;
 use syntax_publish::store::rollback::{self, Destination};
-use syntax_publish::store::session::Session;
 use syntax_publish::store::{Error, open};
 
 use tokio::task::JoinHandle;
@@ -91,14 +89,6 @@ pub(super) fn publish_options(
 
 impl Run {
     pub(super) async fn publish(&self, options: Publish) -> Result<u8, Failure> {
-        if let Some(name) = options.channel.clone() {
-            return Box::pin(self.publish_to_channel(&name, options)).await;
-        }
-        let publish = Box::pin(self.publish_and_look(options));
-        self.telling_of_failure("publish", publish).await
-    }
-
-    async fn publish_and_look(&self, options: Publish) -> Result<u8, Failure> {
         let (workplace, session) = self.open("publish")?;
         self.progress.plainly(&changes::begun("publishing", workplace));
         let shell = shell_behind(workplace)?;
@@ -120,11 +110,6 @@ impl Run {
 
     /// Makes exactly what a channel shows the live site.
     pub(super) async fn promote(&self, options: Promote) -> Result<u8, Failure> {
-        let promote = Box::pin(self.promote_and_look(options));
-        self.telling_of_failure("promote", promote).await
-    }
-
-    async fn promote_and_look(&self, options: Promote) -> Result<u8, Failure> {
         let name = &options.channel;
         let (workplace, session) = self.open("promote")?;
         self.progress
@@ -140,8 +125,7 @@ impl Run {
         if !options.force {
             promotion.refuse_if_live_moved(session, name, &store_snapshot).await?;
         }
-        let files = promotion.site.all_files().map(|(path, file)| (path, file.clone()));
-        let rules = self.rules_of(workplace, &files.collect()).await?;
+        let rules = self.rules_of(workplace, &promotion.site).await?;
         let mut refusals = publish::Refusals::new(&workplace.config, Vec::new(), moved_check(workplace, &rules))?;
         if options.allow_removals {
             refusals.max_removed = None;
@@ -234,12 +218,7 @@ impl Run {
         };
         self.tell_of_vhost(&value, rules);
         self.tell_of_publish(&published, &told, &failed).await;
-        // Pruning comes last, because all that was reported so far is true whatever happens to it.
-        self.note_reported();
-        let pruned = self.tidy_up(workplace, &job.options.slot, &published, listing).await;
-        if let Some(text) = changes::pruned(pruned) {
-            self.screen.note(&text);
-        }
+        self.tidy_up(workplace, &job.options.slot, &published, listing).await;
         Ok(code)
     }
 
@@ -295,11 +274,6 @@ impl Run {
     }
 
     pub(super) async fn rollback(&self, options: Rollback) -> Result<u8, Failure> {
-        let rollback = Box::pin(self.rollback_and_look(options));
-        self.telling_of_failure("rollback", rollback).await
-    }
-
-    async fn rollback_and_look(&self, options: Rollback) -> Result<u8, Failure> {
         let (workplace, session) = self.open("rollback")?;
         let signers = workplace.signing()?.required().map_err(Error::from)?.cloned();
         let looking = looks::begin(workplace).await?;
@@ -372,9 +346,9 @@ impl Run {
             });
         }
         let release = chosen(session, release.as_deref()).await?;
-        let documents = open::documents(session, std::slice::from_ref(&release)).await?;
-        let document = documents.into_iter().flatten().next();
-        let before = document.and_then(|document| document.previous);
+        let before = open::document(session, &release)
+            .await?
+            .and_then(|document| document.previous);
         let report = self
             .probe(&release, before.as_ref(), ReleasePart::Pages, looking)
             .await?;
@@ -416,7 +390,7 @@ impl Run {
     ) -> Result<DeliveryReport, Failure> {
         let (workplace, session) = self.open("verify")?;
         let on_host = deliver::on_host(session, release, before).await?;
-        let mut public_site = looks::public_site(workplace, self.rules_of(workplace, &on_host.files).await?);
+        let mut public_site = looks::public_site(workplace, self.rules_of(workplace, &on_host.site).await?);
         if part == ReleasePart::Pages {
             // A check must not change anything at the edge.
             public_site.purges.clear();
@@ -430,12 +404,9 @@ impl Run {
 
     /// Returns the rules for requests to a release. The form of its pages comes from the release itself, the facts
     /// about its client from the export if that still exists.
-    pub(super) async fn rules_of(
-        &self,
-        workplace: &Workplace,
-        files: &HashMap<SitePath, File>,
-    ) -> Result<Rules, Failure> {
-        let paths = files.keys().map(SitePath::as_str);
+    pub(super) async fn rules_of(&self, workplace: &Workplace, site: &Site) -> Result<Rules, Failure> {
+        let paths: Vec<SitePath> = site.all_files().map(|(path, _)| path).collect();
+        let paths = paths.iter().map(SitePath::as_str);
         Ok(match self.rules_of_export(workplace).await? {
             Some(rules) => Rules {
                 form: PageForm::of(paths),
@@ -509,12 +480,12 @@ impl Run {
     }
 
     /// Runs a command, and sends a notification if it fails.
-    async fn telling_of_failure(
+    pub(super) async fn telling_of_failure(
         &self,
         what: &str,
         command: impl Future<Output = Result<u8, Failure>>,
     ) -> Result<u8, Failure> {
-        let outcome = command.await;
+        let outcome = Box::pin(command).await;
         if let Err(failure) = &outcome {
             let event = match failure {
                 Failure::Delivery(DeliverError::RolledBack { .. }) => "taken-back",

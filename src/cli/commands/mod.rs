@@ -113,7 +113,10 @@ impl Run {
     pub async fn command(&self, command: Command) -> Result<u8, Failure> {
         match command {
             Command::Publish(options) if options.dry_run => self.plan("publish", &options).await,
-            Command::Publish(options) => self.publish(options).await,
+            Command::Publish(options) => match options.channel.clone() {
+                Some(name) => Box::pin(self.publish_to_channel(&name, options)).await,
+                None => self.telling_of_failure("publish", self.publish(options)).await,
+            },
             Command::Plan { timings } => {
                 let options = Publish {
                     timings,
@@ -128,8 +131,8 @@ impl Run {
             Command::Build { out } => self.build(out).await,
             Command::Watch(options) => self.watch(options).await,
             Command::Serve(options) => self.serve(options).await,
-            Command::Rollback(options) => self.rollback(options).await,
-            Command::Promote(options) => self.promote(options).await,
+            Command::Rollback(options) => self.telling_of_failure("rollback", self.rollback(options)).await,
+            Command::Promote(options) => self.telling_of_failure("promote", self.promote(options)).await,
             Command::Channels { action: None } => self.channels().await,
             Command::Channels {
                 action: Some(ChannelsAction::Remove { channel }),

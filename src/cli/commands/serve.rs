@@ -22,17 +22,14 @@ impl Run {
             Some(channel) => channels::shown(session, channel).await?,
             None => chosen(session, options.release.as_deref()).await?,
         };
-        let missing = || Error::NoSuchRelease {
-            wanted: release.to_string(),
-            there: Vec::new(),
-        };
-        let root = open::root(session, &release).await?.ok_or_else(missing)?;
+        let root = open::root(session, &release)
+            .await?
+            .ok_or_else(|| Error::no_release(&release))?;
         let site = remote_source::site(session, root).await?;
         let document = open::document(session, &release).await?;
         let created = document.and_then(|document| document.created.parse::<jiff::Timestamp>().ok());
         let created = created.map_or(0, |created| created.as_second().unsigned_abs());
-        let files = site.all_files().map(|(path, file)| (path, file.clone())).collect();
-        let rules = self.rules_of(workplace, &files).await?;
+        let rules = self.rules_of(workplace, &site).await?;
         let source = Arc::new(RemoteSource::new(Arc::clone(session), site.clone()).reconnecting());
         let prepared = Prepared::published(site, source, rules);
         self.finish();

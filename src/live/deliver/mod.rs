@@ -14,7 +14,6 @@ mod error;
 mod pending;
 mod probes;
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use tokio::time::Instant as Moment;
@@ -30,11 +29,9 @@ pub use crate::live::visitor::SideResult;
 use crate::live::visitor::{self, Expectations, Visitor};
 use crate::live::{Files, Finding, Former, Question, Side, Subject};
 use crate::model::event::{Note, Running, Stage};
-use crate::model::manifest::{Change, ChangeKind, Changes, MOST_FOLDERS, Site, is_page};
-use crate::model::path::SitePath;
+use crate::model::manifest::{Change, ChangeKind, Changes, Site, is_page};
 use crate::model::release::ReleaseId;
 use crate::model::severity::Severity;
-use crate::model::tree::File;
 use crate::rules::Rules;
 use crate::rules::marker::Fit;
 use crate::store::Error;
@@ -43,6 +40,7 @@ use crate::store::pending_purges::{Delivery, Paid};
 use crate::store::plan::Plan;
 use crate::store::publish::{self, FormerFiles, Published};
 use crate::store::releases;
+use crate::store::remote_source;
 use crate::store::rollback::{self, Destination};
 use crate::store::session::Session;
 use crate::store::signing::Signing;
@@ -281,14 +279,12 @@ impl LiveSite<'_> {
     pub async fn probe(&self, on_host: &OnHost, part: ReleasePart, mut probes: Probes) -> DeliveryReport {
         let began = Instant::now();
         let _running = Running::begin(self.session.observer(), Stage::Verify);
-        let mut all: Vec<(&SitePath, &File)> = on_host.files.iter().collect();
-        all.sort_unstable_by_key(|(path, _)| *path);
         let changes = match part {
             ReleasePart::Changes => on_host.changes.clone(),
             ReleasePart::Pages => {
-                let pages = all.iter().filter(|(path, _)| is_page(path));
+                let pages = on_host.site.all_files().filter(|(path, _)| is_page(path));
                 let asked = pages.map(|(path, file)| Change {
-                    path: (*path).clone(),
+                    path,
                     change: ChangeKind::Changed,
                     bytes: file.size,
                     brought: Vec::new(),
@@ -300,16 +296,14 @@ impl LiveSite<'_> {
             }
         };
         let mark = crate::store::run_id::run_id().to_string();
-        let all = all.into_iter().map(|(path, file)| (path.clone(), file));
-        let asked = questions(&self.public_site.rules, &on_host.files, all, &changes, &mark);
         let probe = LiveProbe {
             live: self,
-            files: &on_host.files,
+            files: &on_host.site,
             former: &Former {
-                site: &on_host.files,
+                site: &on_host.site,
                 changed: &on_host.former,
             },
-            asked,
+            asked: self.public_site.questions(&on_host.site, &changes, &mark),
             release: LiveRelease::on_host(&on_host.release),
             is_of_export: false,
             began,
@@ -507,8 +501,8 @@ impl LiveProbe<'_> {
 pub struct OnHost {
     /// The release.
     pub release: ReleaseId,
-    /// The files of the release.
-    pub files: HashMap<SitePath, File>,
+    /// The site of the release.
+    pub site: Site,
     /// The files of the previous release, at the paths that differ.
     pub former: FormerFiles,
     /// The differences from the previous release.
@@ -520,44 +514,29 @@ pub struct OnHost {
 /// # Errors
 /// [`Error`].
 pub async fn on_host(session: &Session, release: &ReleaseId, before: Option<&ReleaseId>) -> Result<OnHost, Error> {
-    let files = files_of(session, release).await?;
+    let site = site_of(session, release).await?;
     let changes = match before {
         Some(before) if before != release => releases::diff(session, before, release).await.unwrap_or_default(),
         _ => Changes::default(),
     };
     let mut former = FormerFiles::new();
     if let Some(before) = before.filter(|_| !changes.list.is_empty()) {
-        let known = files_of(session, before).await?;
-        former.extend(
-            changes
-                .list
-                .iter()
-                .map(|change| (change.path.clone(), known.get(&change.path).cloned())),
-        );
+        let known = site_of(session, before).await?;
+        let paths = changes.list.iter().map(|change| &change.path);
+        former.extend(paths.map(|path| (path.clone(), known.file(path).cloned())));
     }
     Ok(OnHost {
         release: release.clone(),
-        files,
+        site,
         former,
         changes,
     })
 }
 
-async fn files_of(session: &Session, release: &ReleaseId) -> Result<HashMap<SitePath, File>, Error> {
-    let roots = open::roots(session, std::slice::from_ref(release)).await?;
-    let Some(root) = roots.into_iter().flatten().next() else {
-        return Err(Error::NoSuchRelease {
-            wanted: release.to_string(),
-            there: Vec::new(),
-        });
-    };
-    let mut facts = crate::store::plan::HostFacts::default();
-    open::load_trees(session, &mut facts, &[root]).await?;
-    let known = |digest| facts.manifests.get(&digest).and_then(Option::as_ref);
-    let Some((site, _)) = Site::of_trees(root, MOST_FOLDERS, &known) else {
-        return Err(crate::store::StoreError::endless(session.host_name(), root).into());
-    };
-    Ok(site.all_files().map(|(path, file)| (path, file.clone())).collect())
+async fn site_of(session: &Session, release: &ReleaseId) -> Result<Site, Error> {
+    let root = open::root(session, release).await?;
+    let root = root.ok_or_else(|| Error::no_release(release))?;
+    Ok(remote_source::readable_part(session, root).await?.0)
 }
 
 /// The part of a release to request.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{FOR_PURGING, FOR_THE_LOCK, LiveSite, files_of};
+use super::{FOR_PURGING, FOR_THE_LOCK, LiveSite, site_of};
 use crate::live::purge::{self, PurgeError, Purged};
 use crate::model::event::Note;
 use crate::model::manifest::{Changes, Site};
@@ -106,7 +106,10 @@ impl LiveSite<'_> {
                     let redirects = site.redirects().filter_map(|(address, _)| redirect::path_of(&address));
                     paths.extend(site.all_files().map(|(path, _)| path).chain(redirects));
                 }
-                None => paths.extend(files_of(self.session, live.release).await.ok()?.into_keys()),
+                None => {
+                    let site = site_of(self.session, live.release).await.ok()?;
+                    paths.extend(site.all_files().map(|(path, _)| path));
+                }
             }
         }
         Some((purge::urls(&self.public_site.rules, base, paths.iter()), paid))

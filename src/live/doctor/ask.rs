@@ -25,7 +25,7 @@ use crate::model::release::RunId;
 use crate::next::url::encoded;
 use crate::rules::marker;
 use crate::store::StoreError;
-use crate::store::flight::Flight;
+use crate::store::flight::{Flight, Read as _};
 use crate::store::open;
 use crate::store::session::Session;
 use crate::store::staging::{StagingDir, read_owner};
@@ -294,9 +294,9 @@ async fn read_store(session: &Session, above: Option<&Session>, store: &mut Stor
     let folders = layout::FOLDERS.map(|folder| (folder, flight.lstat(folder)));
     let link = flight.lstat(layout::CURRENT);
     let answers = session.send(flight).await?;
-    store.docroot = answers.attr(docroot);
-    store.space = answers.space(space).or(store.space);
-    for (name, _) in answers.names(lock).unwrap_or_default() {
+    store.docroot = answers.to(docroot).attr();
+    store.space = answers.to(space).space().or(store.space);
+    for (name, _) in answers.to(lock).names().unwrap_or_default() {
         let owner = match name.parse::<RunId>() {
             Ok(run) => read_owner(session, &run).await?,
             Err(_) => None,
@@ -317,22 +317,21 @@ async fn read_store(session: &Session, above: Option<&Session>, store: &mut Stor
             let mut flight = Flight::default();
             let (folder, space) = (flight.stat(""), flight.space(""));
             let answers = above.send(flight).await?;
-            if answers.attr(folder).is_none() {
+            if answers.to(folder).attr().is_none() {
                 let host = session.host_name();
                 store.fault = Some(StoreError::NoParent { host });
             }
-            store.space = answers.space(space).or(store.space);
+            store.space = answers.to(space).space().or(store.space);
         }
         return Ok(());
     }
-    store.folders = folders.map(|(name, ticket)| (name, answers.attr(ticket))).to_vec();
-    store.link = answers.attr(link);
+    store.folders = folders.map(|(name, ticket)| (name, answers.to(ticket).attr())).to_vec();
+    store.link = answers.to(link).attr();
     try_out(session, store).await?;
     store.releases = open::releases(session).await?.len() as u64;
-    if let Some(live) = store.state.current.clone() {
-        let live = std::slice::from_ref(&live);
-        store.document = open::documents(session, live).await?.into_iter().flatten().next();
-        let root = open::roots(session, live).await?.into_iter().flatten().next();
+    if let Some(live) = &store.state.current {
+        store.document = open::document(session, live).await?;
+        let root = open::root(session, live).await?;
         store.tree = root.map(|root| root.to_string());
     }
     served(session, store).await
@@ -351,7 +350,7 @@ async fn try_out(session: &Session, store: &mut StoreFacts) -> Result<(), StoreE
     let answers = session.send(flight).await?;
     session.forget_run(staging_dir.run());
     store.now = i64::midpoint(asked, now());
-    store.made = Some(match (answers.all(&set_up).first(), answers.attr(own)) {
+    store.made = Some(match (answers.all(&set_up).first(), answers.to(own).attr()) {
         (_, Some(made)) => Ok(made),
         (Some(Err(refusal)), None) => Err(crate::model::path::printable(&refusal.message)),
         _ => Err("it was not made".to_owned()),
@@ -372,15 +371,15 @@ async fn served(session: &Session, seen: &mut StoreFacts) -> Result<(), StoreErr
     let [page, brotli, gzip] = ["index.html", "index.html.br", "index.html.gz"].map(|name| flight.stat(live(name)));
     let assets = ["chunks", "css"].map(|folder| (folder, flight.list(live(&format!("_next/static/{folder}")))));
     let answers = session.send(flight).await?;
-    seen.is_whole = answers.attr(current).is_some_and(|attr| attr.kind == Kind::Folder);
-    seen.front = answers.attr(page).map(|page| FrontPage {
+    seen.is_whole = answers.to(current).attr().is_some_and(|attr| attr.kind == Kind::Folder);
+    seen.front = answers.to(page).attr().map(|page| FrontPage {
         size: page.size,
         mtime: page.mtime,
-        brotli: answers.attr(brotli).map(|file| file.size),
-        gzip: answers.attr(gzip).map(|file| file.size),
+        brotli: answers.to(brotli).attr().map(|file| file.size),
+        gzip: answers.to(gzip).attr().map(|file| file.size),
     });
     for (folder, ticket) in assets {
-        let names = answers.names(ticket).unwrap_or_default();
+        let names = answers.to(ticket).names().unwrap_or_default();
         let is_asset = |name: &&(String, crate::host::Attr)| {
             name.1.kind == Kind::File && [".js", ".css"].iter().any(|end| name.0.ends_with(end))
         };

@@ -24,7 +24,7 @@ use crate::model::layout;
 use crate::model::path::{SitePath, printable};
 use crate::model::release::{Generation, Hold, ReleaseId};
 use crate::store::flight::Read;
-use crate::store::flight::{Attributes, Flight, Landed, Text, Ticket, Tickets};
+use crate::store::flight::{Flight, Landed, Ticket, Tickets};
 use crate::store::pending_purges::Delivery;
 use crate::store::plan::{HostFacts, HostQuestion};
 use crate::store::refusal::{all_done, done_or_gone, explain};
@@ -62,16 +62,16 @@ pub struct StoreState {
 
 /// What every run reads of a store first.
 struct Head {
-    docroot: Ticket<Attributes>,
-    format: Ticket<Text>,
-    current: Ticket<Text>,
-    current_link: Ticket<Attributes>,
-    hold: Ticket<Text>,
-    generation: Ticket<Text>,
-    generation_link: Ticket<Attributes>,
-    swept: Ticket<Attributes>,
-    delivery: Ticket<Text>,
-    former: Ticket<Text>,
+    docroot: Ticket,
+    format: Ticket,
+    current: Ticket,
+    current_link: Ticket,
+    hold: Ticket,
+    generation: Ticket,
+    generation_link: Ticket,
+    swept: Ticket,
+    delivery: Ticket,
+    former: Ticket,
     /// One ticket for each of [`layout::FOLDERS`].
     folders: Tickets,
 }
@@ -176,10 +176,10 @@ pub async fn open_store(
         let made = answers
             .all(&set_up)
             .iter()
-            .chain(answers.answer(own))
+            .chain(answers.to(own))
             .chain(answers.all(&staged));
         all_done(session, made).await?;
-        if let Some(own) = answers.attr(own) {
+        if let Some(own) = answers.to(own).attr() {
             check_docroot(session, &head, &answers, own.uid).await?;
             store_state.now = own.mtime;
             store_state.uid = Some(own.uid);
@@ -255,7 +255,7 @@ pub async fn inspect(
     let answers = session.send(flight).await?;
     let folders = answers.all(&head.folders);
     // A docroot without a store is checked by the run that makes one.
-    if let Some(attr) = answers.attr(docroot)
+    if let Some(attr) = answers.to(docroot).attr()
         && folders.iter().any(Read::done)
     {
         writable_by_others(session, StorePath::Docroot, attr, 0o002)?;
@@ -304,7 +304,7 @@ pub async fn has_folder(session: &Session) -> Result<bool, StoreError> {
 
 /// The state of the store, from the answers to a run that has no staging directory.
 async fn seen_from_outside(session: &Session, head: &Head, answers: &Landed) -> Result<StoreState, StoreError> {
-    let docroot = answers.answer(head.docroot);
+    let docroot = answers.to(head.docroot);
     if docroot.is_none_or(Read::is_gone) || needs_making(session, head, answers).await? {
         session.note_live(None);
         return Ok(StoreState::default());
@@ -317,7 +317,7 @@ async fn seen_from_outside(session: &Session, head: &Head, answers: &Landed) -> 
 /// Whether there is no store yet, in a docroot that is missing, empty, or contains the beginnings of one.
 async fn needs_making(session: &Session, head: &Head, answers: &Landed) -> Result<bool, StoreError> {
     let host = session.host_name();
-    match answers.attr(head.docroot) {
+    match answers.to(head.docroot).attr() {
         Some(attr) if attr.kind != Kind::Folder => {
             // A symlink to a folder is a deliberate choice; a file is a mistake.
             let follow = session.ask(Op::Stat(String::new())).await?.attr();
@@ -331,7 +331,7 @@ async fn needs_making(session: &Session, head: &Head, answers: &Landed) -> Resul
         Some(_) => {}
         None => return Ok(true),
     }
-    if answers.text(head.format).is_some() {
+    if answers.to(head.format).text().is_some() {
         return Ok(false);
     }
     let listed = session.ask(Op::List(String::new())).await?;
@@ -379,16 +379,16 @@ async fn make(session: &Session) -> Result<(), StoreError> {
     ops.extend(layout::FOLDERS.iter().map(|folder| Op::Lstat((*folder).to_owned())));
     let answers = session.flight(ops).await?;
     if answers[folders..].iter().any(|answer| !answer.done()) {
-        let mut refusals = answers.iter().filter_map(Read::refusal).peekable();
-        let first = refusals.peek().copied();
-        return Err(
-            match refusals.find(|refusal| refusal.kind != RefusalKind::Failed).or(first) {
-                Some(refusal) if refusal.kind != RefusalKind::NotFound => explain(session, refusal).await,
-                _ => StoreError::NoParent {
-                    host: session.host_name(),
-                },
+        let telling = answers
+            .iter()
+            .filter_map(Read::refusal)
+            .find(|refusal| refusal.kind != RefusalKind::Failed);
+        return Err(match telling.or(answers.iter().find_map(Read::refusal)) {
+            Some(refusal) if refusal.kind != RefusalKind::NotFound => explain(session, refusal).await,
+            _ => StoreError::NoParent {
+                host: session.host_name(),
             },
-        );
+        });
     }
     let mark = Op::symlink(layout::format_text(), layout::FORMAT);
     session.flight(vec![mark]).await?;
@@ -398,30 +398,30 @@ async fn make(session: &Session) -> Result<(), StoreError> {
 async fn read_entrance(session: &Session, head: &Head, answers: &Landed) -> Result<StoreState, StoreError> {
     // What can't be read may exist. If an unreadable hold counted as none, publishing would go on.
     let needed = [head.format, head.current, head.hold, head.generation, head.delivery];
-    done_or_gone(session, needed.into_iter().filter_map(|ticket| answers.answer(ticket))).await?;
+    done_or_gone(session, needed.into_iter().filter_map(|ticket| answers.to(ticket))).await?;
     let host = session.host_name();
-    let format = answers.text(head.format).unwrap_or_default();
+    let format = answers.to(head.format).text().unwrap_or_default();
     if format != layout::format_text() {
         return Err(StoreError::NewerFormat {
             host,
             found: printable(&format),
         });
     }
-    let current = match answers.text(head.current) {
+    let current = match answers.to(head.current).text() {
         Some(text) => Some(read_current(&text).ok_or_else(|| {
             StoreError::damaged(host, layout::CURRENT, format!("it points to {:?}", printable(&text)))
         })?),
         None => None,
     };
-    let hold = answers.text(head.hold).map(|text| Hold::read(&text));
+    let hold = answers.to(head.hold).text().map(|text| Hold::read(&text));
     // A generation that can't be parsed counts as none, because the next run writes a new one.
-    let generation = answers.text(head.generation).and_then(|text| text.parse().ok());
-    let since = answers.attr(head.current_link).map(|attr| attr.mtime);
-    let changed = answers.attr(head.generation_link).map(|attr| attr.mtime);
-    let swept = answers.attr(head.swept).map(|attr| attr.mtime);
-    let delivery = answers.text(head.delivery);
+    let generation = answers.to(head.generation).text().and_then(|text| text.parse().ok());
+    let since = answers.to(head.current_link).attr().map(|attr| attr.mtime);
+    let changed = answers.to(head.generation_link).attr().map(|attr| attr.mtime);
+    let swept = answers.to(head.swept).attr().map(|attr| attr.mtime);
+    let delivery = answers.to(head.delivery).text();
     let delivery = delivery.map(|text| Delivery::read(&text)).unwrap_or_default();
-    let former = answers.text(head.former);
+    let former = answers.to(head.former).text();
     let former = former.and_then(|text| layout::read_former(&text, current.as_ref()?));
     Ok(StoreState {
         exists: true,
@@ -447,7 +447,7 @@ pub fn read_current(text: &str) -> Option<ReleaseId> {
 /// Checks who may write to the docroot, because those users can replace anything in it. A docroot that belongs to
 /// another user, such as root, may be writable by a group: that is how its owner gives the publishing account access.
 async fn check_docroot(session: &Session, head: &Head, answers: &Landed, ours: u32) -> Result<(), StoreError> {
-    let mut docroot = answers.attr(head.docroot);
+    let mut docroot = answers.to(head.docroot).attr();
     if docroot.is_some_and(|attr| attr.kind == Kind::Symlink) {
         docroot = session.ask(Op::Stat(String::new())).await?.attr();
     }

@@ -127,7 +127,7 @@ impl PendingQuestions {
                 HostQuestion::Object(name) => {
                     let attr = answer.attr().filter(|attr| attr.kind == Kind::File);
                     if let Some(attr) = attr {
-                        facts.owners.push((name.clone(), attr.uid, attr.mode));
+                        facts.owners.push((name.clone(), attr));
                     }
                     facts.objects.insert(name, attr.map(stamp));
                 }
@@ -144,7 +144,7 @@ impl PendingQuestions {
         let (folders, manifests) = others.split_at(self.folders.len());
         for (folder, answer) in self.folders.iter().zip(folders) {
             if let Some(attr) = answer.attr() {
-                facts.owners.push((folder.clone(), attr.uid, attr.mode));
+                facts.owners.push((folder.clone(), attr));
             }
         }
         let mut opened = Vec::new();

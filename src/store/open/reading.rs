@@ -159,7 +159,7 @@ pub async fn why_unread(session: &Session, path: &str) -> Result<Option<Refusal>
         length: 1,
     };
     let answers = session.flight(vec![read, Op::Close(handle)]).await?;
-    Ok(answers.first().and_then(Read::refusal).cloned())
+    Ok(answers.first().refusal().cloned())
 }
 
 /// The root digest that a release points to; `None` if it can't be parsed.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 pub use self::expected::{Recall, expected_content, expected_questions};
 pub use self::shared::SharedRun;
 
+use crate::host::Attr;
 use crate::model::cache::{CacheClass, pooled};
 use crate::model::digest::Digest;
 use crate::model::encoding::Encodings;
@@ -79,8 +80,8 @@ pub struct HostFacts {
     pub pool: HashMap<String, Option<ObjectStamp>>,
     /// Digests of the pool files that were read, by public path; `None` for one that can't be read.
     pub pool_bytes: HashMap<String, Option<Digest>>,
-    /// Owners of objects and of their folders: path, uid and permission bits.
-    pub owners: Vec<(String, u32, u32)>,
+    /// Attributes of objects and of their folders, by path.
+    pub owners: Vec<(String, Attr)>,
     /// Objects that exist but must be replaced: damaged, or with as many hard links as the file system allows.
     pub unlinkable: HashSet<String>,
     /// Pieces of the findings of releases; `None` for one that doesn't exist.

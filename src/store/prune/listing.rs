@@ -89,7 +89,7 @@ impl Listing {
         let answers = session.flight_aside(ops.collect()).await?;
         done_or_gone(session, &answers).await?;
         let symlinks = |at: usize| {
-            let names = answers.get(at).and_then(Read::names).unwrap_or_default();
+            let names = answers.get(at).names().unwrap_or_default();
             names.iter().filter(|(_, attr)| attr.kind == Kind::Symlink)
         };
         Ok(Self {
@@ -97,7 +97,7 @@ impl Listing {
             channels: symlinks(1)
                 .filter_map(|(name, attr)| Some((name.parse().ok()?, attr.mtime)))
                 .collect(),
-            swept: answers.get(2).and_then(Read::attr).map(|attr| attr.mtime),
+            swept: answers.get(2).attr().map(|attr| attr.mtime),
         })
     }
 

@@ -25,7 +25,7 @@ use crate::store::Error;
 use crate::store::StoreError;
 use crate::store::channels;
 use crate::store::content::Content;
-use crate::store::flight::Flight;
+use crate::store::flight::{Flight, Read as _};
 use crate::store::open;
 use crate::store::plan::HostFacts;
 use crate::store::publish::leave;
@@ -129,9 +129,9 @@ async fn claim(session: &Session, options: &Options) -> Result<SweepMark, Error>
         let mut held = Flight::default();
         let (former, moved) = staging_dir.replace_generation(&mut held);
         let answers = staging::stage_and_lock(session, &mut staging_dir, stage, held.ops(), None).await?;
-        let (found, entered) = (answers.answer(former), store_state.generation.as_ref());
+        let (found, entered) = (answers.to(former), store_state.generation.as_ref());
         staging::keep_clock(session, &mut staging_dir, found, entered, &generation).await?;
-        all_done(session, answers.answer(moved)).await?;
+        all_done(session, answers.to(moved)).await?;
         Ok(SweepMark {
             run: staging_dir.run().clone(),
             now: store_state.now,
@@ -400,7 +400,7 @@ async fn take_away_under_lock(
     let mut held = Flight::default();
     let generation = held.read_link(layout::GENERATION);
     let answers = staging::stage_and_lock(session, staging_dir, stage, held.ops(), None).await?;
-    let generation = answers.text(generation).unwrap_or_default();
+    let generation = answers.to(generation).text().unwrap_or_default();
     if !generation.ends_with(&format!("-{marker}")) {
         return Ok(false);
     }

@@ -76,9 +76,9 @@ impl Publish<'_> {
             self.patience(),
         )
         .await?;
-        staging_dir.keep_last(answers.answer(under_lock.last));
+        staging_dir.keep_last(answers.to(under_lock.last));
         let (after, ours) = (staged_release.entered.generation.as_ref(), &staged_release.generation);
-        let found = answers.answer(under_lock.generation);
+        let found = answers.to(under_lock.generation);
         let moved = staging::keep_clock(self.session, staging_dir, found, after, ours).await?;
         match under_lock.read(self, &answers, plan) {
             // Files of this release would have the times of files that other runs made in the meantime.
@@ -209,7 +209,7 @@ impl Publish<'_> {
         let swap = flight.extend(swap);
         flight.extend(staging_dir.leave_synced());
         let answers = self.session.send(flight).await?;
-        match answers.all(&swap).first().and_then(Read::refusal) {
+        match answers.all(&swap).first().refusal() {
             // Another run took this one for dead and stole the lock, or a prune took away what the release is made of.
             Some(refusal) if refusal.kind == RefusalKind::NotFound => {
                 return Err(AttemptError::Contention(refusal.to_string()));

@@ -264,15 +264,8 @@ async fn conflicts(session: &Session, site: &Site, plan: &Plan, allowed: &GlobSe
 
 impl Publish<'_> {
     pub(super) fn check_owners(&self, facts: &HostFacts, store_state: &StoreState) -> Result<(), AttemptError> {
-        for (path, uid, mode) in &facts.owners {
-            let attr = crate::host::Attr {
-                kind: crate::host::Kind::File,
-                size: 0,
-                mtime: 0,
-                mode: *mode,
-                uid: *uid,
-            };
-            open::check_owner(self.session, path, attr, store_state.uid)?;
+        for (path, attr) in &facts.owners {
+            open::check_owner(self.session, path, *attr, store_state.uid)?;
         }
         Ok(())
     }

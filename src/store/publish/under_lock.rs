@@ -10,7 +10,7 @@ use crate::store::Error;
 use crate::store::attempt_error::AttemptError;
 use crate::store::content::pool_folders;
 use crate::store::flight::Read;
-use crate::store::flight::{Done, Flight, Landed, Text, Ticket, Tickets};
+use crate::store::flight::{Flight, Landed, Ticket, Tickets};
 use crate::store::open;
 use crate::store::pending_purges::Delivery;
 use crate::store::plan::Plan;
@@ -21,18 +21,18 @@ use crate::store::{StoreError, StorePath};
 pub(super) struct UnderLock {
     pub(super) flight: Flight,
     /// The generation before this run.
-    pub(super) generation: Ticket<Text>,
+    pub(super) generation: Ticket,
     /// That it was replaced.
-    moved: Ticket<Done>,
-    current: Ticket<Text>,
-    hold: Ticket<Text>,
-    delivery: Ticket<Text>,
+    moved: Ticket,
+    current: Ticket,
+    hold: Ticket,
+    delivery: Ticket,
     /// Operations that must succeed.
     needed: [Tickets; 2],
     /// Folders of the pool: paths and tickets. A folder may be missing, but must not be a symlink.
     pool_folders: (Vec<String>, Tickets),
     /// The file that is synced last.
-    pub(super) last: Ticket<Done>,
+    pub(super) last: Ticket,
 }
 
 impl UnderLock {
@@ -71,20 +71,23 @@ impl UnderLock {
     /// purge.
     pub(super) fn read(&self, publish: &Publish<'_>, answers: &Landed, plan: &Plan) -> Result<Delivery, AttemptError> {
         for ticket in [self.current, self.hold, self.delivery] {
-            if let Some(refusal) = answers.answer(ticket).and_then(Read::unexpected_refusal) {
+            if let Some(refusal) = answers.to(ticket).unexpected_refusal() {
                 return Err(AttemptError::Replan(refusal.to_string()));
             }
         }
         // A channel replaces nothing that is live, and a hold is about what is live.
         if publish.options.slot.is_live() {
-            let current = answers.text(self.current).and_then(|text| open::read_current(&text));
+            let current = answers
+                .to(self.current)
+                .text()
+                .and_then(|text| open::read_current(&text));
             if current != plan.previous {
                 if publish.options.wait.is_some() {
                     return Err(AttemptError::Contention("another release went live".to_owned()));
                 }
                 return Err(AttemptError::Failed(Error::ConcurrentPublish { by: current }));
             }
-            if let Some(text) = answers.text(self.hold) {
+            if let Some(text) = answers.to(self.hold).text() {
                 let hold = Hold::read(&text);
                 return Err(AttemptError::Failed(Error::OnHold { hold }));
             }
@@ -97,7 +100,7 @@ impl UnderLock {
             }
         }
         let needed = self.needed.iter().flat_map(|tickets| answers.all(tickets));
-        let mut needed = answers.answer(self.moved).into_iter().chain(needed);
+        let mut needed = answers.to(self.moved).into_iter().chain(needed);
         if let Some(refusal) = needed.find_map(Read::refusal) {
             return Err(match refusal.kind {
                 // A prune took away what the plan relied on.
@@ -105,7 +108,7 @@ impl UnderLock {
                 _ => AttemptError::Replan(refusal.to_string()),
             });
         }
-        let delivery = answers.text(self.delivery);
+        let delivery = answers.to(self.delivery).text();
         Ok(delivery.map(|text| Delivery::read(&text)).unwrap_or_default())
     }
 }

@@ -245,7 +245,7 @@ impl Repair<'_> {
             let put: Vec<_> = part.iter().map(|ops| flight.extend(ops.iter().cloned())).collect();
             let answers = self.session.send(flight).await?;
             // If the last rename is refused, the next verification reports that path again.
-            let is_done = |put: &&Tickets| answers.all(put).last().is_some_and(Read::done);
+            let is_done = |put: &&Tickets| answers.all(put).last().done();
             done += put.iter().filter(is_done).count() as u64;
         }
         // If another run took this one for dead, what this run renamed was in place by then, or is reported again.
@@ -267,9 +267,9 @@ impl Repair<'_> {
         let patience = self.options.wait;
         let answers = staging::stage_and_lock(self.session, staging_dir, Vec::new(), held.ops(), patience).await?;
         let entered = store_state.generation.as_ref();
-        staging::keep_clock(self.session, staging_dir, answers.answer(former), entered, generation).await?;
-        all_done(self.session, answers.answer(moved)).await?;
-        let current = answers.text(current).and_then(|text| open::read_current(&text));
+        staging::keep_clock(self.session, staging_dir, answers.to(former), entered, generation).await?;
+        all_done(self.session, answers.to(moved)).await?;
+        let current = answers.to(current).text().and_then(|text| open::read_current(&text));
         if current != store_state.current {
             return Err(Error::ConcurrentPublish { by: current });
         }
@@ -281,7 +281,7 @@ impl Repair<'_> {
     /// release's symlink, the previous release from the list of releases.
     async fn document(&self, release: &ReleaseId, site: &Site, store_state: &StoreState) -> Result<String, Error> {
         let known = open::document(self.session, release).await?;
-        let known = known.filter(|known| known.id == *release && self.options.signing.signer.is_none());
+        let known = known.filter(|known| known.id == *release && self.options.signing.key.is_none());
         let document = if let Some(known) = known {
             ReleaseDocument {
                 root: site.root,

@@ -22,13 +22,6 @@ pub const NAMESPACE: &str = "syntax-publish-release";
 /// Longest document and longest signature that are judged, in bytes.
 const LONGEST: usize = 1 << 20;
 
-/// The key to sign with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signer {
-    /// The file of a private key without a passphrase, or of a public key whose private key an agent has.
-    pub key: PathBuf,
-}
-
 /// The file that lists the signers whose signatures count, in the format of `ssh-keygen` ("ALLOWED SIGNERS").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedSigners {
@@ -39,8 +32,9 @@ pub struct AllowedSigners {
 /// The `[sign]` section of the site manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Signing {
-    /// The key to sign with.
-    pub signer: Option<Signer>,
+    /// The key to sign with: the file of a private key without a passphrase, or of a public key whose private key an
+    /// agent has.
+    pub key: Option<PathBuf>,
     /// The signers whose signatures count.
     pub allowed: Option<AllowedSigners>,
     /// Whether a release without a good signature is refused.
@@ -85,7 +79,7 @@ impl Signing {
     /// # Errors
     /// [`SignError::NoKey`] if there is none.
     pub fn check(&self) -> Result<(), SignError> {
-        match (self.require, &self.signer) {
+        match (self.require, &self.key) {
             (true, None) => Err(SignError::NoKey),
             _ => Ok(()),
         }
@@ -96,15 +90,15 @@ impl Signing {
     /// # Errors
     /// [`SignError`].
     pub async fn sign(&self, document: &str) -> Result<Option<String>, SignError> {
-        let Some(signer) = &self.signer else {
+        let Some(key) = &self.key else {
             return Ok(None);
         };
-        let signature = keygen::sign(&signer.key, document.as_bytes()).await?;
+        let signature = keygen::sign(key, document.as_bytes()).await?;
         if let Some(allowed) = &self.allowed {
             let verdict = allowed.verify(document.as_bytes(), signature.as_bytes()).await?;
             if let SignatureVerdict::Bad(detail) = verdict {
                 return Err(SignError::NotAllowed {
-                    key: signer.key.clone(),
+                    key: key.clone(),
                     allowed: allowed.file.clone(),
                     detail,
                 });

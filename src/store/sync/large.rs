@@ -157,9 +157,9 @@ impl Large {
         ops.extend(leftover.map(|leftover| Op::Open(leftover.path.clone())));
         let answers = session.flight(ops).await?;
         all_done(session, answers.first()).await?;
-        let handle = answers.first().and_then(Read::opened);
+        let handle = answers.first().opened();
         let handle = handle.ok_or_else(|| AttemptError::Replan(NOT_OPENED.to_owned()))?;
-        let (Some(leftover), Some(from)) = (leftover, answers.get(1).and_then(Read::opened)) else {
+        let (Some(leftover), Some(from)) = (leftover, answers.get(1).opened()) else {
             return Ok((handle, 0));
         };
         let length = leftover.size.min(self.size);
@@ -172,7 +172,7 @@ impl Large {
         };
         let answers = session.flight(vec![copy, Op::Close(from)]).await?;
         // If a copy is refused, the part that it copied is overwritten.
-        let is_copied = answers.first().is_some_and(Read::done);
+        let is_copied = answers.first().done();
         Ok((handle, if is_copied { length } else { 0 }))
     }
 }
@@ -206,14 +206,14 @@ async fn find_leftovers(session: &Session, own: &RunId) -> Result<HashMap<String
     let (work, stale) = (flight.list(layout::WORK), flight.list(layout::STALE));
     let answers = session.send(flight).await?;
     let mut workshops: Vec<(Time, String, bool)> = Vec::new();
-    for (name, attr) in answers.names(work).unwrap_or_default() {
+    for (name, attr) in answers.to(work).names().unwrap_or_default() {
         if let Ok(run) = name.parse::<RunId>()
             && run != *own
         {
             workshops.push((attr.mtime, layout::workshop_preparing(&run), false));
         }
     }
-    for (name, attr) in answers.names(stale).unwrap_or_default() {
+    for (name, attr) in answers.to(stale).names().unwrap_or_default() {
         let (id, prepared) = name.strip_suffix(".w").map_or((name.as_str(), false), |id| (id, true));
         if let Ok(run) = id.parse::<RunId>() {
             let at = if prepared {

@@ -104,10 +104,7 @@ impl Walk<'_> {
         let pool = layout::POOL.to_owned();
         let at = flights(self.session, vec![Op::Lstat(pool.clone())], AT_ONCE).await?;
         // A symlink is not followed, because it leads to something else.
-        let is_folder = at
-            .first()
-            .and_then(Read::attr)
-            .is_some_and(|attr| attr.kind == Kind::Folder);
+        let is_folder = at.first().attr().is_some_and(|attr| attr.kind == Kind::Folder);
         let mut level = if is_folder { vec![pool] } else { Vec::new() };
         let mut depth = 0;
         while !level.is_empty() {

@@ -220,15 +220,15 @@ impl<'a> Walk<'a> {
         let document_file = flight.lstat(document.clone());
         let current = flight.read_link(layout::CURRENT);
         let answers = self.session.send(flight).await?;
-        self.owner = answers.attr(folder_tickets[0]).map(|attr| attr.uid);
+        self.owner = answers.to(folder_tickets[0]).attr().map(|attr| attr.uid);
         for (folder, ticket) in folders.into_iter().zip(folder_tickets) {
-            self.store_folder(folder.to_owned(), answers.attr(ticket));
+            self.store_folder(folder.to_owned(), answers.to(ticket).attr());
         }
-        let current = answers.text(current).and_then(|text| open::read_current(&text));
+        let current = answers.to(current).text().and_then(|text| open::read_current(&text));
         let is_live = current.as_ref() == Some(release);
-        let text = answers.text(link);
+        let text = answers.to(link).text();
         let linked = text.as_deref().and_then(root_of_link);
-        let read = if answers.attr(document_file).is_some() {
+        let read = if answers.to(document_file).attr().is_some() {
             let bytes = open::read_files(self.session, &[document]).await?.pop().flatten();
             bytes
                 .and_then(|bytes| serde_json::from_slice::<ReleaseDocument>(&bytes).ok())
@@ -242,7 +242,7 @@ impl<'a> Walk<'a> {
             Err(DocumentFlaw::Missing)
         };
         if linked.is_none() {
-            let flaw = match (text, answers.attr(link_itself)) {
+            let flaw = match (text, answers.to(link_itself).attr()) {
                 (Some(text), _) => StoreFlaw::Elsewhere(text),
                 (None, Some(attr)) => StoreFlaw::Kind(attr.kind),
                 (None, None) => StoreFlaw::Missing,
