@@ -306,7 +306,8 @@ impl Finding {
         }
     }
 
-    fn is_removed(&self) -> bool {
+    /// Whether the question was about a file that the release no longer has.
+    pub(super) fn is_removed(&self) -> bool {
         self.question
             .as_ref()
             .is_some_and(|question| matches!(question.subject, Subject::Removed(_)))

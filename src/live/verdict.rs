@@ -1,7 +1,7 @@
 //! Decides what the findings before and after the swap mean for the release. Pure.
 
 use super::finding::{Finding, Side};
-use super::question::{Question, Subject};
+use super::question::Question;
 use crate::model::severity::Severity;
 
 /// The findings for the previous release, from the same questions.
@@ -61,9 +61,5 @@ pub fn is_fine<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> bool {
 /// previous release.
 #[must_use]
 pub fn may_pass(finding: &Finding) -> bool {
-    let removed = finding
-        .question
-        .as_ref()
-        .is_some_and(|question| matches!(question.subject, Subject::Removed(_)));
-    finding.side == Side::Public && (kind(finding) == "bytes" || removed)
+    finding.side == Side::Public && (kind(finding) == "bytes" || finding.is_removed())
 }

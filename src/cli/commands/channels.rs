@@ -10,16 +10,15 @@ use syntax_publish::store::channels::{self, Channel};
 use syntax_publish::store::prune::list_meanwhile;
 use syntax_publish::store::{publish, rollback};
 
+use super::Run;
 use super::change::shell_behind;
-use super::deliver::publish_options;
-use super::{Judge, Run};
 use crate::cli::actions::SummaryInput;
 use crate::cli::args::{Publish, again};
 use crate::cli::failure::Failure;
 use crate::cli::format::table;
 use crate::cli::report::when;
 use crate::cli::site::Workplace;
-use crate::cli::{changes, connect, json, live as looks, pages};
+use crate::cli::{changes, json, live as looks, pages};
 
 impl Run {
     /// Publishes a preview, and leaves the live site as it is.
@@ -28,10 +27,7 @@ impl Run {
         self.progress
             .plainly(&changes::begun(&format!("publishing channel {name} of"), workplace));
         let shell = shell_behind(workplace)?;
-        let (prepared, store_snapshot, remembered) =
-            self.prepare_and_connect(workplace, session, Judge::AtOnce).await?;
-        connect::make_room(workplace)?;
-        let how = publish_options(workplace, &options, &prepared, store_snapshot, remembered)?;
+        let (prepared, how) = self.prepare_publish(&options).await?;
         let how = publish::Options {
             slot: Slot::Channel(name.clone()),
             refusals: how.refusals.of_preview(),

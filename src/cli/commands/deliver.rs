@@ -21,7 +21,6 @@ use syntax_publish::rules::{PageForm, Rules};
 use syntax_publish::site::check::budget::Spending;
 use syntax_publish::site::pipeline::{self, Prepared};
 use syntax_publish::site::source::Source;
-use syntax_publish::store::open::StoreSnapshot;
 use syntax_publish::store::promote;
 use syntax_publish::store::prune::list_meanwhile;
 use syntax_publish::store::publish::{self, Published};
@@ -33,7 +32,7 @@ use tokio::task::JoinHandle;
 
 use super::ask::{chosen, moved_check};
 use super::change::{TOOL, shell_behind};
-use super::{Judge, Remembered, Run, seen_on};
+use super::{Judge, Run, seen_on};
 use crate::cli::actions::SummaryInput;
 use crate::cli::args::{Promote, Publish, Rollback, again};
 use crate::cli::failure::Failure;
@@ -59,44 +58,40 @@ struct Looking {
     titles: BTreeMap<SitePath, String>,
 }
 
-/// Returns how to publish what was prepared.
-pub(super) fn publish_options(
-    workplace: &Workplace,
-    options: &Publish,
-    prepared: &Prepared,
-    store_snapshot: StoreSnapshot,
-    remembered: Remembered,
-) -> Result<publish::Options, Failure> {
-    let moved = moved_check(workplace, &prepared.rules);
-    let mut refusals = publish::Refusals::new(&workplace.config, prepared.problems.clone(), moved)?;
-    if options.allow_removals {
-        refusals.max_removed = None;
-    }
-    Ok(publish::Options {
-        refusals,
-        commit: workplace.commit(options.commit.as_ref()),
-        message: options.message.clone(),
-        wait: options.wait,
-        force: options.force,
-        signing: workplace.signing()?,
-        seen: remembered.seen,
-        ahead: remembered.ahead,
-        purges: !looks::purges(workplace).is_empty(),
-        store_snapshot: Some(store_snapshot),
-        ..publish::Options::new(TOOL)
-    })
-}
-
 impl Run {
-    pub(super) async fn publish(&self, options: Publish) -> Result<u8, Failure> {
+    /// Prepares the site while the host is inspected. Returns it, and how to publish it.
+    pub(super) async fn prepare_publish(&self, options: &Publish) -> Result<(Prepared, publish::Options), Failure> {
         let (workplace, session) = self.open("publish")?;
-        self.progress.plainly(&changes::begun("publishing", workplace));
-        let shell = shell_behind(workplace)?;
-        let looking = looks::begin(workplace).await?;
         let (prepared, store_snapshot, remembered) =
             self.prepare_and_connect(workplace, session, Judge::AtOnce).await?;
         connect::make_room(workplace)?;
-        let how = publish_options(workplace, &options, &prepared, store_snapshot, remembered)?;
+        let moved = moved_check(workplace, &prepared.rules);
+        let mut refusals = publish::Refusals::new(&workplace.config, prepared.problems.clone(), moved)?;
+        if options.allow_removals {
+            refusals.max_removed = None;
+        }
+        let how = publish::Options {
+            refusals,
+            commit: workplace.commit(options.commit.as_ref()),
+            message: options.message.clone(),
+            wait: options.wait,
+            force: options.force,
+            signing: workplace.signing()?,
+            seen: remembered.seen,
+            ahead: remembered.ahead,
+            purges: !looks::purges(workplace).is_empty(),
+            store_snapshot: Some(store_snapshot),
+            ..publish::Options::new(TOOL)
+        };
+        Ok((prepared, how))
+    }
+
+    pub(super) async fn publish(&self, options: Publish) -> Result<u8, Failure> {
+        let (workplace, _) = self.open("publish")?;
+        self.progress.plainly(&changes::begun("publishing", workplace));
+        let shell = shell_behind(workplace)?;
+        let looking = looks::begin(workplace).await?;
+        let (prepared, how) = self.prepare_publish(&options).await?;
         let job = publish::Job::new(&prepared.source, &prepared.site, &how);
         let looking = Looking {
             probes: looking,

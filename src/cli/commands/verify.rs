@@ -3,7 +3,7 @@
 use syntax_publish::model::layout;
 use syntax_publish::model::path::printable;
 use syntax_publish::model::release::ReleaseId;
-use syntax_publish::store::repair::{self, Repair};
+use syntax_publish::store::repair::Repair;
 use syntax_publish::store::session::Session;
 use syntax_publish::store::signing::SignatureVerdict;
 use syntax_publish::store::verify::{self, Depth, Verified};
@@ -46,14 +46,12 @@ impl Run {
     /// Repairs from the export first, if it can be used, and then from other copies on the target.
     async fn repair(&self, workplace: &Workplace, session: &Session, found: &Verified) -> Result<Verified, Failure> {
         open::inspect(session, []).await?;
-        let options = repair::Options {
-            wait: None,
-            tool: TOOL.to_owned(),
-            signing: workplace.signing()?,
-        };
+        let signing = workplace.signing()?;
         let repair = Repair {
             session,
-            options: &options,
+            wait: None,
+            tool: TOOL,
+            signing: &signing,
         };
         let mut left = found.clone();
         match self.prepare(workplace).await {

@@ -1,7 +1,7 @@
 //! TLS: trust in the system's root certificates, and inspection of the server's certificate.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
@@ -36,28 +36,22 @@ const FOR_ORIGINS: [&str; 2] = [
     include_str!("cloudflare_origin_rsa.pem"),
 ];
 
-fn provider() -> Arc<CryptoProvider> {
-    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    Arc::clone(PROVIDER.get_or_init(|| Arc::new(ring::default_provider())))
-}
+static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
 
 /// The root certificates that the system trusts, or those in the file that `SSL_CERT_FILE` names, and the errors for
 /// the ones that could not be read.
-fn roots() -> &'static (Arc<RootCertStore>, String) {
-    static ROOTS: OnceLock<(Arc<RootCertStore>, String)> = OnceLock::new();
-    ROOTS.get_or_init(|| {
-        let found = rustls_native_certs::load_native_certs();
-        let mut store = RootCertStore::empty();
-        store.add_parsable_certificates(found.certs);
-        let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
-        (Arc::new(store), errors.join("; "))
-    })
-}
+static ROOTS: LazyLock<(Arc<RootCertStore>, String)> = LazyLock::new(|| {
+    let found = rustls_native_certs::load_native_certs();
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(found.certs);
+    let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
+    (Arc::new(store), errors.join("; "))
+});
 
 /// Returns the TLS configuration for a connection, and the object that notes what is wrong with the server's
 /// certificate.
 pub(super) fn config(trust: Trust) -> Result<(ClientConfig, Arc<CertificateCheck>), String> {
-    let (roots, unread) = roots();
+    let (roots, unread) = &*ROOTS;
     let why = |error: &dyn fmt::Display| {
         if roots.is_empty() {
             format!("this machine has no CA certificates (ca-certificates, or SSL_CERT_FILE): {unread}")
@@ -65,14 +59,14 @@ pub(super) fn config(trust: Trust) -> Result<(ClientConfig, Arc<CertificateCheck
             error.to_string()
         }
     };
-    let strict = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), provider()).build();
+    let strict = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&PROVIDER)).build();
     let noted = Arc::new(CertificateCheck {
         strict: strict.map_err(|error| why(&error))?,
         for_origins: verifier(&FOR_ORIGINS)?,
         trust,
         noted: OnceLock::new(),
     });
-    let builder = ClientConfig::builder_with_provider(provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&PROVIDER));
     let builder = builder.with_safe_default_protocol_versions();
     let mut config = builder
         .map_err(|error| why(&error))?
@@ -90,7 +84,7 @@ fn verifier(authorities: &[&str]) -> Result<Arc<WebPkiServerVerifier>, String> {
         let authority = CertificateDer::from_pem_slice(authority.as_bytes()).map_err(|error| error.to_string())?;
         store.add(authority).map_err(|error| error.to_string())?;
     }
-    let built = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider()).build();
+    let built = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&PROVIDER)).build();
     built.map_err(|error| error.to_string())
 }
 

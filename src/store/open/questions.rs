@@ -56,11 +56,7 @@ impl PendingQuestions {
             match question {
                 HostQuestion::Manifest(digest) => asking.manifests.push(digest),
                 HostQuestion::PoolBytes(path) => asking.pool_bytes.push(path),
-                HostQuestion::Live(_)
-                | HostQuestion::Tree(_)
-                | HostQuestion::Object(_)
-                | HostQuestion::Pool(_)
-                | HostQuestion::Findings(..) => {
+                question => {
                     if let HostQuestion::Object(name) = &question
                         && let Some((folder, _)) = name.rsplit_once('/')
                         && !asking.folders.contains(folder)

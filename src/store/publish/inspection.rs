@@ -67,7 +67,12 @@ impl Publish<'_> {
             return Ok(None);
         }
         let owed = store_snapshot.store_state.delivery.clone();
-        Ok(Some(self.unchanged(live.clone(), &plan, owed)))
+        Ok(Some(self.unchanged(
+            live.clone(),
+            plan.changes,
+            plan.changes_known,
+            owed,
+        )))
     }
 
     /// Enters the store, asks everything, and plans.

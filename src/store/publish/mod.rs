@@ -39,7 +39,7 @@ pub use crate::store::recovery::abandon;
 use crate::store::recovery::find_after_loss;
 use crate::store::releases;
 use crate::store::remote_cache::RemoteCache;
-use crate::store::repair::{self, Repair};
+use crate::store::repair::Repair;
 use crate::store::session::Session;
 use crate::store::signing::Signing;
 use crate::store::staging::StagingDir;
@@ -54,7 +54,7 @@ const ATTEMPTS: u32 = 6;
 const RECONNECTS: u32 = 2;
 
 /// How to publish, and what to refuse.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// What leads to the release afterwards. A channel leaves the live site as it is, byte for byte.
     pub slot: Slot,
@@ -95,20 +95,8 @@ impl Options {
     #[must_use]
     pub fn new(tool: impl Into<String>) -> Self {
         Self {
-            slot: Slot::Live,
-            replaces: None,
-            findings: None,
-            commit: None,
-            message: None,
-            wait: None,
-            refusals: Refusals::default(),
-            force: false,
             tool: tool.into(),
-            signing: Signing::default(),
-            seen: None,
-            ahead: None,
-            store_snapshot: None,
-            purges: false,
+            ..Self::default()
         }
     }
 }
@@ -353,14 +341,11 @@ impl Publish<'_> {
         if verified.faults.is_empty() {
             return Ok(published);
         }
-        let how = repair::Options {
-            wait: self.options.wait,
-            tool: self.options.tool.clone(),
-            signing: self.options.signing.clone(),
-        };
         let repair = Repair {
             session: self.session,
-            options: &how,
+            wait: self.options.wait,
+            tool: &self.options.tool,
+            signing: &self.options.signing,
         };
         let repaired = repair.from_export(&verified, self.site, self.source).await?;
         published.sent.add(repaired.sent);
@@ -401,7 +386,7 @@ impl Publish<'_> {
         {
             let live = live.clone();
             leave(self.session, staging_dir).await;
-            return Ok(self.unchanged(live, &plan, store_state.delivery));
+            return Ok(self.unchanged(live, plan.changes, plan.changes_known, store_state.delivery));
         }
         self.refuse_to_overtake(&plan, attempts)?;
         let to_judge = ToJudge {
@@ -494,16 +479,16 @@ impl Publish<'_> {
     }
 
     /// The result if the site is live already.
-    fn unchanged(&self, release: ReleaseId, plan: &Plan, owed: Delivery) -> Published {
+    fn unchanged(&self, release: ReleaseId, changes: Changes, changes_known: bool, owed: Delivery) -> Published {
         Published {
             release,
             previous: None,
             swapped: false,
             files: self.site.files,
-            changes: plan.changes.clone(),
+            changes,
             sent: sync::Sent::default(),
             owed,
-            changes_known: plan.changes_known,
+            changes_known,
             problems: self.options.refusals.of_live(),
             growth: None,
         }
@@ -556,17 +541,11 @@ impl Publish<'_> {
         if self.options.slot.is_live() {
             self.session.observer().notice(Event::Swapped(release.clone()));
         }
+        let changes_known = changes.is_ok();
         Ok(Published {
-            release,
             previous,
             swapped: true,
-            files: self.site.files,
-            changes_known: changes.is_ok(),
-            changes: changes.unwrap_or_default(),
-            sent: sync::Sent::default(),
-            owed,
-            problems: self.options.refusals.of_live(),
-            growth: None,
+            ..self.unchanged(release, changes.unwrap_or_default(), changes_known, owed)
         })
     }
 }

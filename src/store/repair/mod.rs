@@ -45,17 +45,6 @@ const AT_ONCE: usize = 1000;
 /// repair once it is intact again.
 const ROUNDS: u32 = 4;
 
-/// How to repair.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// How long to wait for the lock; `None` means not at all.
-    pub wait: Option<Duration>,
-    /// Name and version of this tool, for a document that must be written again.
-    pub tool: String,
-    /// How such a document is signed.
-    pub signing: Signing,
-}
-
 /// What was repaired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repaired {
@@ -71,8 +60,12 @@ pub struct Repaired {
 pub struct Repair<'a> {
     /// The session with the host.
     pub session: &'a Session,
-    /// How to repair.
-    pub options: &'a Options,
+    /// How long to wait for the lock; `None` means not at all.
+    pub wait: Option<Duration>,
+    /// Name and version of this tool, for a document that must be written again.
+    pub tool: &'a str,
+    /// How such a document is signed.
+    pub signing: &'a Signing,
 }
 
 impl Repair<'_> {
@@ -205,7 +198,7 @@ impl Repair<'_> {
         let store_state = open::enter(self.session, staging_dir).await?;
         if let Some(release) = repairs.document.take() {
             let text = self.document(&release, site, &store_state).await?;
-            let signature = self.options.signing.sign(&text).await?;
+            let signature = self.signing.sign(&text).await?;
             repairs.add_text(layout::release_document(&release), text);
             if let Some(text) = signature {
                 repairs.add_text(layout::release_signature(&release), text);
@@ -264,8 +257,7 @@ impl Repair<'_> {
         let mut held = Flight::default();
         let (former, moved) = staging_dir.replace_generation(&mut held);
         let current = held.read_link(layout::CURRENT);
-        let patience = self.options.wait;
-        let answers = staging::stage_and_lock(self.session, staging_dir, Vec::new(), held.ops(), patience).await?;
+        let answers = staging::stage_and_lock(self.session, staging_dir, Vec::new(), held.ops(), self.wait).await?;
         let entered = store_state.generation.as_ref();
         staging::keep_clock(self.session, staging_dir, answers.to(former), entered, generation).await?;
         all_done(self.session, answers.to(moved)).await?;
@@ -281,7 +273,7 @@ impl Repair<'_> {
     /// release's symlink, the previous release from the list of releases.
     async fn document(&self, release: &ReleaseId, site: &Site, store_state: &StoreState) -> Result<String, Error> {
         let known = open::document(self.session, release).await?;
-        let known = known.filter(|known| known.id == *release && self.options.signing.key.is_none());
+        let known = known.filter(|known| known.id == *release && self.signing.key.is_none());
         let document = if let Some(known) = known {
             ReleaseDocument {
                 root: site.root,
@@ -300,7 +292,7 @@ impl Repair<'_> {
                 id: release.clone(),
                 root: site.root,
                 created: timestamp(made).to_string(),
-                tool: self.options.tool.clone(),
+                tool: self.tool.to_owned(),
                 who: self.session.owner().who.clone(),
                 commit: None,
                 message: None,

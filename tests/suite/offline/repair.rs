@@ -3,31 +3,30 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use regex_lite::Regex;
 use syntax_publish::host::Op;
-use syntax_publish::store::repair::{self, Repair, Repaired};
+use syntax_publish::store::repair::{Repair, Repaired};
+use syntax_publish::store::session::Session;
 use syntax_publish::store::signing::Signing;
 use syntax_publish::store::verify::{Depth, Verified};
 
 use crate::offline::verify::{Damage, FILES, Place, STORE, lines, noise, session};
 use crate::support::command::{Project, Ran, small_export};
 
-fn how() -> repair::Options {
-    repair::Options {
+fn repair(session: &Session) -> Repair<'_> {
+    static SIGNING: LazyLock<Signing> = LazyLock::new(Signing::default);
+    Repair {
+        session,
         wait: None,
-        tool: "syntax-publish test".to_owned(),
-        signing: Signing::default(),
+        tool: "syntax-publish test",
+        signing: &SIGNING,
     }
 }
 
 async fn repair_from_host(place: &Place, verified: &Verified) -> Repaired {
-    let repair = Repair {
-        session: &place.session(),
-        options: &how(),
-    };
-    let repaired = repair.from_host(verified).await;
+    let repaired = repair(&place.session()).from_host(verified).await;
     repaired.unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -170,10 +169,7 @@ async fn visitors_see_no_less_at_any_operation_of_a_repair() {
             }
         });
         let to = session(watched);
-        let repair = Repair {
-            session: &to,
-            options: &how(),
-        };
+        let repair = repair(&to);
         repair
             .from_export(&verified, &place.site(), &place.source())
             .await

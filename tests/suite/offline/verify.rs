@@ -21,7 +21,7 @@ use syntax_publish::site::encode::{self, encodings_for};
 use syntax_publish::site::source::{Export, Source};
 use syntax_publish::store::Error;
 use syntax_publish::store::publish::{Job, Options, Published, Refusals, publish};
-use syntax_publish::store::repair::{self, Repair, Repaired};
+use syntax_publish::store::repair::{Repair, Repaired};
 use syntax_publish::store::rollback::{self, Destination, rollback};
 use syntax_publish::store::session::Session;
 use syntax_publish::store::signing::Signing;
@@ -178,14 +178,11 @@ impl Place {
     }
 
     async fn try_repair(&self, session: &Session, verified: &Verified) -> Result<Repaired, Error> {
-        let options = repair::Options {
-            wait: None,
-            tool: TOOL.to_owned(),
-            signing: Signing::default(),
-        };
         let repair = Repair {
             session,
-            options: &options,
+            wait: None,
+            tool: TOOL,
+            signing: &Signing::default(),
         };
         repair.from_export(verified, &self.site(), &self.source()).await
     }

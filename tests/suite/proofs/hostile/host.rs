@@ -13,7 +13,7 @@ use syntax_publish::store::open;
 use syntax_publish::store::prune;
 use syntax_publish::store::publish::{Job, publish};
 use syntax_publish::store::releases;
-use syntax_publish::store::repair::{self, Repair};
+use syntax_publish::store::repair::Repair;
 use syntax_publish::store::rollback::{self, Destination};
 use syntax_publish::store::session::Session;
 use syntax_publish::store::signing::Signing;
@@ -327,16 +327,14 @@ async fn run_all(place: &Place, lying: &Lying) -> Vec<&'static str> {
     if let Some(live) = live {
         let verified = verify(&new(), &live, Depth::Deep).await;
         if let Ok(verified) = &verified {
-            let how = repair::Options {
-                wait: None,
-                tool: "test".to_owned(),
-                signing: Signing::default(),
-            };
+            let signing = Signing::default();
             let (site, source) = (place.site(), place.source());
             let session = new();
             let repair = Repair {
                 session: &session,
-                options: &how,
+                wait: None,
+                tool: "test",
+                signing: &signing,
             };
             note("repair", repair.from_export(verified, &site, &source).await.err());
             let session = new();
