@@ -11,9 +11,8 @@ use crate::model::manifest::{Change, ChangeKind, Changes, is_page};
 use crate::model::path::SitePath;
 use crate::model::tree::File;
 use crate::next::url::decoded;
-use crate::rules::Rules;
-use crate::rules::file_address;
 use crate::rules::headers::deployment_of;
+use crate::rules::{Rules, file_address};
 
 /// The encodings that a visitor accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -12,8 +12,7 @@ use crate::model::encoding::{Encodings, Recipe};
 use crate::model::manifest::{Change, ChangeKind, Changes, RedirectChange};
 use crate::model::path::SitePath;
 use crate::model::tree::File;
-use crate::rules::file_address;
-use crate::rules::{PageForm, Rules};
+use crate::rules::{PageForm, Rules, file_address};
 
 fn rules(base_path: &str, form: PageForm) -> Rules {
     Rules {

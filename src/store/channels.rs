@@ -9,11 +9,10 @@ use crate::host::{Kind, Op, Time};
 use crate::model::channel::{ChannelName, Slot};
 use crate::model::layout;
 use crate::model::release::{ReleaseDocument, ReleaseId};
-use crate::store::Error;
 use crate::store::flight::Read;
-use crate::store::open;
 use crate::store::refusal::done_or_gone;
 use crate::store::session::Session;
+use crate::store::{Error, open};
 
 /// A channel's symlink.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,10 +20,9 @@ use crate::site::anchors::{self, GoneAnchor};
 use crate::site::moved::{Former, Gone, NewSite, Suggestion};
 use crate::site::similar::{self, Features, Page};
 use crate::site::source::{Source, SourceError};
-use crate::store::Error;
 use crate::store::former_releases::FormerReleases;
-use crate::store::open;
 use crate::store::session::Session;
+use crate::store::{Error, open};
 
 /// The most that is read of a release or of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

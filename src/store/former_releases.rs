@@ -13,11 +13,10 @@ use crate::model::release::ReleaseId;
 use crate::model::tree::{Entry, File, Tree};
 use crate::site::check::Known;
 use crate::site::moved::FormerRelease;
-use crate::store::Error;
-use crate::store::open;
 use crate::store::plan::{HostFacts, HostQuestion, Recall};
 use crate::store::records::Records;
 use crate::store::session::Session;
+use crate::store::{Error, open};
 
 /// How many releases are looked at, newest first.
 const MOST: usize = 64;

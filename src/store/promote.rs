@@ -10,14 +10,12 @@ use crate::model::manifest::Site;
 use crate::model::path::{SitePath, printable};
 use crate::model::release::ReleaseDocument;
 use crate::site::check::known::{Findings, Reference};
-use crate::store::channels;
 use crate::store::open::{self, StoreSnapshot};
 use crate::store::plan::{self, HostFacts};
 use crate::store::publish::{self, Replaced};
-use crate::store::remote_source;
 use crate::store::session::Session;
 use crate::store::signing::AllowedSigners;
-use crate::store::{Error, StoreError};
+use crate::store::{Error, StoreError, channels, remote_source};
 
 /// What a channel shows.
 #[derive(Debug, Clone)]

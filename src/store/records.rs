@@ -7,11 +7,10 @@ use std::time::Duration;
 use crate::host::Time;
 use crate::model::layout;
 use crate::model::release::{ReleaseDocument, ReleaseId};
-use crate::store::Error;
-use crate::store::open;
 use crate::store::refusal::explain;
 use crate::store::releases::list_folders;
 use crate::store::session::Session;
+use crate::store::{Error, open};
 
 /// What is known about releases in addition to their trees.
 pub(super) struct Records {

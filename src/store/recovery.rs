@@ -7,11 +7,9 @@ use crate::host::{HostError, Op};
 use crate::model::channel::Slot;
 use crate::model::layout;
 use crate::model::release::{ReleaseId, RunId};
-use crate::store::StoreError;
 use crate::store::flight::{Flight, Read};
-use crate::store::open;
 use crate::store::session::Session;
-use crate::store::staging;
+use crate::store::{StoreError, open, staging};
 
 /// Fences a run over a new connection. Returns its release if that went into its slot, for the live site in place of
 /// `before`.

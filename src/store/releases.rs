@@ -9,15 +9,13 @@ use crate::model::layout;
 use crate::model::manifest::{self, Changes};
 use crate::model::path::printable;
 use crate::model::release::{Hold, Owner, ReleaseDocument, ReleaseId, RunId};
-use crate::store::Error;
-use crate::store::StoreError;
 use crate::store::flight::Read;
-use crate::store::open;
 use crate::store::pending_purges::Delivery;
 use crate::store::plan::{HostFacts, HostQuestion};
 use crate::store::refusal::done_or_gone;
 use crate::store::session::Session;
 use crate::store::staging::read_owner;
+use crate::store::{Error, StoreError, open};
 
 /// One release of the store.
 #[derive(Debug, Clone, PartialEq)]

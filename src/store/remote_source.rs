@@ -16,10 +16,9 @@ use crate::model::manifest::{Coverage, MOST_FOLDERS, Site};
 use crate::model::path::SitePath;
 use crate::site::source::{Source, SourceError, in_pieces, unchanged};
 use crate::store::flight::Read;
-use crate::store::open;
 use crate::store::plan::HostFacts;
 use crate::store::session::Session;
-use crate::store::{Error, StoreError};
+use crate::store::{Error, StoreError, open};
 
 /// How many bytes of content are kept in memory. A file of more than a sixteenth of this is not kept.
 const KEPT: usize = 64 << 20;

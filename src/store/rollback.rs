@@ -10,20 +10,17 @@ use crate::model::channel::{ChannelName, Slot};
 use crate::model::event::Event;
 use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseId, RunId};
-use crate::store::Error;
-use crate::store::StoreError;
-use crate::store::channels;
 use crate::store::flight::{Flight, Read, Ticket};
 use crate::store::open::{self, LockOps, OpenOptions, StoreState};
 use crate::store::pending_purges::{Delivery, Paid};
 use crate::store::plan::HostFacts;
 use crate::store::recovery::find_after_loss;
 use crate::store::refusal::{all_done, done_or_gone};
-use crate::store::releases;
 use crate::store::session::Session;
 use crate::store::signing::AllowedSigners;
 use crate::store::staging::{self, StagingDir, leave};
 use crate::store::swap::swap;
+use crate::store::{Error, StoreError, channels, releases};
 
 /// The release to go back to.
 #[derive(Debug, Clone, PartialEq, Eq)]

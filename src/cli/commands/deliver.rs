@@ -21,12 +21,11 @@ use syntax_publish::rules::{PageForm, Rules};
 use syntax_publish::site::check::budget::Spending;
 use syntax_publish::site::pipeline::{self, Prepared};
 use syntax_publish::site::source::Source;
-use syntax_publish::store::promote;
 use syntax_publish::store::prune::list_meanwhile;
 use syntax_publish::store::publish::{self, Published};
 use syntax_publish::store::remote_source::RemoteSource;
 use syntax_publish::store::rollback::{self, Destination};
-use syntax_publish::store::{Error, open};
+use syntax_publish::store::{Error, open, promote};
 
 use tokio::task::JoinHandle;
 

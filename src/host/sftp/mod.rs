@@ -21,10 +21,9 @@ use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::{Duration, UNIX_EPOCH};
 
-use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join, maybe_done, try_join_all};
 use futures_util::stream::{BoxStream, FuturesUnordered};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{FutureExt as _, StreamExt, TryStreamExt};
 use openssh_sftp_client::error::SftpErrorKind;
 use openssh_sftp_client::file::File;
 use openssh_sftp_client::metadata::{FileType, MetaData, MetaDataBuilder, Permissions};

@@ -34,16 +34,13 @@ use crate::model::release::ReleaseId;
 use crate::model::severity::Severity;
 use crate::rules::Rules;
 use crate::rules::marker::Fit;
-use crate::store::Error;
-use crate::store::open;
 use crate::store::pending_purges::{Delivery, Paid};
 use crate::store::plan::Plan;
 use crate::store::publish::{self, FormerFiles, Published};
-use crate::store::releases;
-use crate::store::remote_source;
 use crate::store::rollback::{self, Destination};
 use crate::store::session::Session;
 use crate::store::signing::Signing;
+use crate::store::{Error, open, releases, remote_source};
 
 /// Maximum time to wait for a lock that another run has, during a rollback or when the outcome is recorded.
 const FOR_THE_LOCK: Duration = Duration::from_secs(20);

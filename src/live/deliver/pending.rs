@@ -13,10 +13,8 @@ use crate::model::manifest::{Changes, Site};
 use crate::model::path::SitePath;
 use crate::model::redirect;
 use crate::model::release::ReleaseId;
-use crate::store::Error;
-use crate::store::open;
 use crate::store::pending_purges::{Delivery, Paid};
-use crate::store::releases;
+use crate::store::{Error, open, releases};
 
 /// A live release.
 pub(super) struct LiveRelease<'a> {

@@ -17,18 +17,16 @@ use super::site::{Asked, FrontPage, Replies};
 use super::store::StoreFacts;
 use super::{DoctorContext, ServedAt, Url};
 use crate::host::{HostError, Kind, Why, opens_shell};
-use crate::live::AliasFault;
 use crate::live::http::{Connection, ConnectionFacts, Endpoint, Request, Response, Trust, connect};
-use crate::live::visitor;
+use crate::live::{AliasFault, visitor};
 use crate::model::layout;
 use crate::model::release::RunId;
 use crate::next::url::encoded;
 use crate::rules::marker;
-use crate::store::StoreError;
 use crate::store::flight::{Flight, Read as _};
-use crate::store::open;
 use crate::store::session::Session;
 use crate::store::staging::{StagingDir, read_owner};
+use crate::store::{StoreError, open};
 
 /// Time limit for connecting to a web server, and for each of its responses.
 const WEB: Duration = Duration::from_millis(2_500);

@@ -18,8 +18,7 @@ use tokio::time::Instant;
 
 use crate::live::http::{self, Endpoint, HttpError, Request, Response};
 use crate::model::path::SitePath;
-use crate::rules::Rules;
-use crate::rules::file_address;
+use crate::rules::{Rules, file_address};
 
 /// What a CDN should purge.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

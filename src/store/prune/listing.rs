@@ -15,12 +15,11 @@ use crate::host::{Kind, Op, Time};
 use crate::model::channel::{ChannelName, Slot};
 use crate::model::layout;
 use crate::model::release::ReleaseId;
-use crate::store::Error;
-use crate::store::channels;
 use crate::store::flight::Read;
 use crate::store::publish::Published;
 use crate::store::refusal::done_or_gone;
 use crate::store::session::Session;
+use crate::store::{Error, channels};
 
 /// The shortest time between two prunes that publishes to a large site start, in seconds.
 const SWEEP_EVERY: Time = 24 * 60 * 60;

@@ -21,12 +21,8 @@ use crate::model::layout;
 use crate::model::manifest::{MOST_FILES, MOST_FOLDERS};
 use crate::model::path::SitePath;
 use crate::model::release::{ReleaseDocument, ReleaseId, RunId};
-use crate::store::Error;
-use crate::store::StoreError;
-use crate::store::channels;
 use crate::store::content::Content;
 use crate::store::flight::{Flight, Read as _};
-use crate::store::open;
 use crate::store::plan::HostFacts;
 use crate::store::publish::leave;
 use crate::store::records::Records;
@@ -35,6 +31,7 @@ use crate::store::releases::{files_below, list_folders};
 use crate::store::rollback::next_generation;
 use crate::store::session::Session;
 use crate::store::staging::{self, StagingDir, remove_below};
+use crate::store::{Error, StoreError, channels, open};
 
 /// How many renames go in one flight, after a sign of life.
 const AT_ONCE: usize = 1000;

@@ -6,16 +6,13 @@ use super::Publish;
 use crate::host::{Kind, Op, RefusalKind};
 use crate::model::layout;
 use crate::model::release::Hold;
-use crate::store::Error;
 use crate::store::attempt_error::AttemptError;
 use crate::store::content::pool_folders;
-use crate::store::flight::Read;
-use crate::store::flight::{Flight, Landed, Ticket, Tickets};
-use crate::store::open;
+use crate::store::flight::{Flight, Landed, Read, Ticket, Tickets};
 use crate::store::pending_purges::Delivery;
 use crate::store::plan::Plan;
 use crate::store::staging::StagingDir;
-use crate::store::{StoreError, StorePath};
+use crate::store::{Error, StoreError, StorePath, open};
 
 /// What a publish does first under the lock: moves the generation on, and reads again what the plan relies on.
 pub(super) struct UnderLock {

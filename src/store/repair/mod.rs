@@ -22,10 +22,7 @@ use crate::model::manifest::{Coverage, MOST_FOLDERS, Site};
 use crate::model::release::{Generation, ReleaseDocument, ReleaseId, timestamp};
 use crate::model::tree::Tree;
 use crate::site::source::Source;
-use crate::store::Error;
-use crate::store::StoreError;
 use crate::store::attempt_error::AttemptError;
-use crate::store::channels;
 use crate::store::flight::{Flight, Read, Tickets};
 use crate::store::open::{self, StoreState};
 use crate::store::plan::{HostFacts, HostQuestion};
@@ -37,6 +34,7 @@ use crate::store::signing::Signing;
 use crate::store::staging::{self, StagingDir, leave};
 use crate::store::sync::{self, Sender, Sent, Times, Work};
 use crate::store::verify::{StoreFault, Verified, verify};
+use crate::store::{Error, StoreError, channels};
 
 /// How many renames go in one flight, after a sign of life.
 const AT_ONCE: usize = 1000;

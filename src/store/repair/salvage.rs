@@ -18,11 +18,10 @@ use crate::model::path::SitePath;
 use crate::model::tree::{self, Tree};
 use crate::site::decode;
 use crate::site::source::{Source, SourceError};
-use crate::store::Error;
 use crate::store::content::Content;
-use crate::store::open;
 use crate::store::plan::{HostFacts, Wanted};
 use crate::store::session::Session;
+use crate::store::{Error, open};
 
 /// Size of the largest file to salvage. Larger files are repaired from the export alone, because a copy is checked in
 /// memory as one piece.

@@ -12,9 +12,8 @@ use std::path::PathBuf;
 
 use crate::model::layout;
 use crate::model::release::{ReleaseDocument, ReleaseId};
-use crate::store::open;
 use crate::store::session::Session;
-use crate::store::{Error, SignError};
+use crate::store::{Error, SignError, open};
 
 /// The purpose of the signatures. A signature that was made for anything else never counts.
 pub const NAMESPACE: &str = "syntax-publish-release";

@@ -13,9 +13,8 @@ use super::PIECEWISE;
 use crate::host::panics;
 use crate::model::encoding::{Coding, Recipe};
 use crate::model::layout;
-use crate::site::decode;
-use crate::site::encode;
 use crate::site::source::{Source, SourceError, in_pieces};
+use crate::site::{decode, encode};
 use crate::store::attempt_error::AttemptError;
 use crate::store::plan::Wanted;
 

@@ -28,12 +28,10 @@ use crate::model::path::{MAX_DEPTH, SitePath, check_name};
 use crate::model::redirect::Redirect;
 use crate::model::release::{ReleaseDocument, ReleaseId};
 use crate::model::tree::{Entry, File, Tree};
-use crate::store::Error;
-use crate::store::StoreError;
 use crate::store::content::Content;
 use crate::store::flight::{Flight, Read};
-use crate::store::open;
 use crate::store::session::Session;
+use crate::store::{Error, StoreError, open};
 
 /// How thorough a verification is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

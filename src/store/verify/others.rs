@@ -12,11 +12,10 @@ use crate::host::{Kind, Op};
 use crate::model::event::Silent;
 use crate::model::path::SitePath;
 use crate::model::tree::File;
-use crate::store::Error;
 use crate::store::content::Content;
 use crate::store::flight::Read;
-use crate::store::open;
 use crate::store::session::Session;
+use crate::store::{Error, open};
 
 /// Returns the faults without those of pool files that are intact files of another release.
 pub(super) async fn without(session: &Session, mut faults: Vec<StoreFault>) -> Result<Vec<StoreFault>, Error> {
