@@ -144,7 +144,7 @@ pub async fn diff(session: &Session, from: &ReleaseId, to: &ReleaseId) -> Result
 }
 
 /// What is live, and what the store contains.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Status {
     /// The live release.
     pub release: Option<ReleaseId>,
@@ -184,13 +184,9 @@ pub async fn status(session: &Session) -> Result<Status, Error> {
     let mut status = Status {
         release: store_state.current.clone(),
         since: store_state.since,
-        document: None,
-        releases: 0,
-        bytes_stored: 0,
         hold: store_state.hold,
-        lock: None,
-        pool: 0,
         delivery: Some(store_state.delivery).filter(|known| *known != Delivery::default()),
+        ..Status::default()
     };
     if !store_state.exists {
         return Ok(status);

@@ -33,6 +33,7 @@ pub(crate) fn read_manifest(digest: Digest, bytes: Vec<u8>) -> Option<Tree> {
 }
 
 /// Questions under way, in the order of their operations.
+#[derive(Default)]
 pub struct PendingQuestions {
     plain: Vec<HostQuestion>,
     manifests: Vec<Digest>,
@@ -46,12 +47,7 @@ impl PendingQuestions {
     /// Prepares the operations for some questions. Manifests take a second flight, which [`Self::read`] sends.
     #[must_use]
     pub fn new(questions: impl IntoIterator<Item = HostQuestion>) -> Self {
-        let mut asking = Self {
-            plain: Vec::new(),
-            manifests: Vec::new(),
-            pool_bytes: Vec::new(),
-            folders: BTreeSet::new(),
-        };
+        let mut asking = Self::default();
         for question in questions {
             match question {
                 HostQuestion::Manifest(digest) => asking.manifests.push(digest),
