@@ -18,13 +18,7 @@ pub fn connector(workplace: &Workplace) -> Result<Box<dyn Connect>, Failure> {
         TargetKind::Local { docroot } => Ok(Box::new(LocalConnector {
             docroot: workplace.path(docroot)?,
         })),
-        TargetKind::Sftp(sftp) => {
-            let connector = SftpConnector::new(address(workplace, sftp)?);
-            let detail = |error| Failure::Address {
-                detail: format!("{error}"),
-            };
-            Ok(Box::new(connector.map_err(detail)?))
-        }
+        TargetKind::Sftp(sftp) => Ok(Box::new(SftpConnector::new(address(workplace, sftp)?)?)),
     }
 }
 

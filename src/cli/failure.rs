@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use syntax_publish::config::ConfigError;
-use syntax_publish::host::HostError;
+use syntax_publish::host::{BadSshAddress, HostError};
 use syntax_publish::live::deliver::DeliverError;
 use syntax_publish::preview::port::PortError;
 use syntax_publish::preview::watch::WatchError;
@@ -108,11 +108,8 @@ pub enum Failure {
         outer: (&'static str, PathBuf),
     },
     /// The address of an SFTP target can't be passed to ssh.
-    #[error("{detail}")]
-    Address {
-        /// What is wrong.
-        detail: String,
-    },
+    #[error(transparent)]
+    Address(#[from] BadSshAddress),
     /// The vhost can't be printed.
     #[error(transparent)]
     Vhost(#[from] VhostError),
@@ -212,7 +209,7 @@ impl Failure {
             Self::NoSuchCommand { .. } => (2, "no-such-command"),
             Self::NoHome { .. } => (2, "no-home"),
             Self::Nested { .. } => (2, "nested"),
-            Self::Address { .. } => (2, "address"),
+            Self::Address(_) => (2, "address"),
             Self::NobodyToAsk { .. } => (2, "nobody-to-ask"),
             Self::Vhost(_) => (2, "vhost"),
             Self::Port(PortError::Taken { .. }) => (1, "port-taken"),

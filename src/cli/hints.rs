@@ -51,9 +51,7 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
         Failure::NobodyToAsk { has_url: true } => {
             "set `origin` in [verify] to where the server listens, or `public = true`"
         }
-        Failure::Address { .. } => {
-            "correct the target in the site manifest; ssh's own configuration can say what it can't"
-        }
+        Failure::Address(_) => "correct the target in the site manifest; ssh's own configuration can say what it can't",
         Failure::Vhost(error) => of_vhost(error),
         Failure::Port(PortError::Taken { free: Some(free), .. }) => {
             &format!("use --port {free}, which is free, or end that process")

@@ -341,9 +341,7 @@ impl Ssh {
     pub(super) async fn last_words(&self) -> String {
         self.words.last().await
     }
-}
 
-impl Ssh {
     /// Why SFTP could not be started; `text` is what arrived in its place.
     pub(super) async fn why_no_sftp(&self, address: &SftpAddress, text: Option<String>) -> HostError {
         let said = self.last_words().await;

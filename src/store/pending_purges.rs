@@ -33,6 +33,14 @@ pub struct Delivery {
     /// The first of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<String>,
+    /// What a CDN still has to purge.
+    #[serde(flatten)]
+    pub pending: Pending,
+}
+
+/// Purges of a CDN: all that are pending, or those of them that a run has done.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Pending {
     /// Releases of which a CDN may still have something. What differs between each of them and the live one is to be
     /// purged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -47,22 +55,22 @@ pub struct Delivery {
     pub swap: Option<String>,
 }
 
-/// The part of the pending purges that a run has done.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Paid {
-    /// Releases of which an edge no longer has anything that differs from the live one.
-    pub owed: Vec<ReleaseId>,
-    /// Whether all URLs of the live release were purged.
-    pub all: bool,
-    /// The [`Delivery::swap`] of the pending purges that the run started from.
-    pub swap: Option<String>,
-}
-
-impl Paid {
-    /// Whether no pending purge was done.
+impl Pending {
+    /// Whether there is no purge.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        self.owed.is_empty() && !self.all
+        self.owed.is_empty() && !self.owed_all
+    }
+
+    /// What is still pending after some of it was purged. Nothing is subtracted if there was another swap in between.
+    #[must_use]
+    pub fn without(&self, paid: &Self) -> Self {
+        let mut left = self.clone();
+        if self.swap == paid.swap {
+            left.owed.retain(|owed| !paid.owed.contains(owed));
+            left.owed_all &= !paid.owed_all;
+        }
+        left
     }
 }
 
@@ -83,42 +91,24 @@ impl Delivery {
     /// what was live before.
     #[must_use]
     pub fn owing(&self, left: Option<&ReleaseId>, run: &RunId) -> Self {
-        let mut owed = self.owed.clone();
+        let mut owed = self.pending.owed.clone();
         if let Some(left) = left.filter(|left| !owed.contains(left)) {
             owed.push(left.clone());
         }
-        let owed_all = self.owed_all || left.is_none() || owed.len() > MOST_OWED;
+        let owed_all = self.pending.owed_all || left.is_none() || owed.len() > MOST_OWED;
         // Those that stay listed cover pages that the live release no longer has.
         owed.drain(..owed.len().saturating_sub(MOST_OWED));
+        let swap = Some(run.to_string());
         Self {
-            owed,
-            owed_all,
-            swap: Some(run.to_string()),
+            pending: Pending { owed, owed_all, swap },
             ..Self::default()
         }
-    }
-
-    /// What is still pending after some of it was purged. Nothing is subtracted if there was another swap in between.
-    #[must_use]
-    pub fn without(&self, paid: &Paid) -> Self {
-        let mut left = self.clone();
-        if self.swap == paid.swap {
-            left.owed.retain(|owed| !paid.owed.contains(owed));
-            left.owed_all &= !paid.all;
-        }
-        left
-    }
-
-    /// Whether both have the same pending purges, noted by the same swap.
-    #[must_use]
-    pub fn owes_as(&self, other: &Self) -> bool {
-        (&self.owed, self.owed_all, &self.swap) == (&other.owed, other.owed_all, &other.swap)
     }
 
     /// Whether any purge is pending.
     #[must_use]
     pub fn is_owing(&self) -> bool {
-        self.owed_all || !self.owed.is_empty()
+        !self.pending.is_nothing()
     }
 
     /// Sets the first problem, truncated to the maximum length.
@@ -145,7 +135,7 @@ mod tests {
     fn what_is_owed_grows_with_each_release_that_no_one_purged() {
         let first = Delivery::default().owing(Some(&id("a")), &run('1'));
         let second = first.owing(Some(&id("b")), &run('2')).owing(Some(&id("a")), &run('3'));
-        assert_eq!(second.owed, [id("a"), id("b")]);
+        assert_eq!(second.pending.owed, [id("a"), id("b")]);
         assert!(second.release.is_none());
         assert_eq!(Delivery::read(&second.text()), second);
     }
@@ -154,31 +144,27 @@ mod tests {
     fn what_was_purged_is_subtracted_unless_another_swap_came_in_between() {
         let owing = Delivery::default().owing(Some(&id("a")), &run('1'));
         let owing = owing.owing(Some(&id("b")), &run('2'));
-        let paid = |swap: char| Paid {
+        let paid = |swap: char| Pending {
             owed: vec![id("a")],
-            all: false,
+            owed_all: false,
             swap: Some(run(swap).to_string()),
         };
-        assert_eq!(owing.without(&paid('2')).owed, [id("b")]);
-        assert_eq!(owing.without(&paid('1')), owing);
-        assert_eq!(owing.without(&Paid::default()), owing);
+        assert_eq!(owing.pending.without(&paid('2')).owed, [id("b")]);
+        assert_eq!(owing.pending.without(&paid('1')), owing.pending);
+        assert_eq!(owing.pending.without(&Pending::default()), owing.pending);
         // As earlier versions wrote it, without a swap.
         let older = Delivery::read(r#"{"release":"b","at":7,"problems":0,"owed":["a"],"owed_all":true}"#);
-        let paid = Paid {
-            owed: older.owed.clone(),
-            all: true,
-            swap: older.swap.clone(),
-        };
-        assert!(older.is_owing() && !older.without(&paid).is_owing());
+        let paid = older.pending.clone();
+        assert!(older.is_owing() && older.pending.without(&paid).is_nothing());
     }
 
     #[test]
     fn beginning_and_too_much_are_owed_as_everything() {
-        assert!(Delivery::default().owing(None, &run('1')).owed_all);
+        assert!(Delivery::default().owing(None, &run('1')).pending.owed_all);
         let many = (0..20).fold(Delivery::default(), |known, number| {
             known.owing(Some(&id(&format!("release-{number}"))), &run('1'))
         });
-        assert!(many.owed_all && many.owed.len() == MOST_OWED);
+        assert!(many.pending.owed_all && many.pending.owed.len() == MOST_OWED);
         assert!(many.text().len() < 4000);
     }
 

@@ -12,7 +12,7 @@ use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseId, RunId};
 use crate::store::flight::{Flight, Read, Ticket};
 use crate::store::open::{self, LockOps, OpenOptions, StoreState};
-use crate::store::pending_purges::{Delivery, Paid};
+use crate::store::pending_purges::{Delivery, Pending};
 use crate::store::plan::HostFacts;
 use crate::store::recovery::find_after_loss;
 use crate::store::refusal::{all_done, done_or_gone};
@@ -141,7 +141,7 @@ pub async fn note_delivery(
     session: &Session,
     release: &ReleaseId,
     note: &Delivery,
-    paid: &Paid,
+    paid: &Pending,
     patience: Option<Duration>,
 ) -> Result<(), Error> {
     let change = LockedChange::Note {
@@ -187,7 +187,7 @@ enum LockedChange {
     Note {
         of: ReleaseId,
         note: Delivery,
-        paid: Paid,
+        paid: Pending,
     },
     Hold {
         reason: String,
@@ -372,16 +372,11 @@ impl LockedChange {
     fn note(&self, found: &UnderLock, run: &RunId) -> Option<Delivery> {
         match self {
             Self::Swap { from, owes, .. } => owes.then(|| found.delivery.owing(Some(from), run)),
-            Self::Note { note, paid, .. } => {
-                let left = found.delivery.without(paid);
-                Some(Delivery {
-                    at: found.now,
-                    owed: left.owed,
-                    owed_all: left.owed_all,
-                    swap: left.swap,
-                    ..note.clone()
-                })
-            }
+            Self::Note { note, paid, .. } => Some(Delivery {
+                at: found.now,
+                pending: found.delivery.pending.without(paid),
+                ..note.clone()
+            }),
             Self::Hold { .. } | Self::Resume | Self::RemoveChannel { .. } => None,
         }
     }

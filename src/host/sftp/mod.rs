@@ -87,7 +87,7 @@ impl SftpConnector {
 
 impl Connect for SftpConnector {
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Host>, HostError>> {
-        Box::pin(async { Ok(Box::new(Sftp::open(&self.address).await?) as Box<dyn Host>) })
+        Box::pin(async { Ok(self.connect_asking(Vec::new()).await?.0) })
     }
 
     fn connect_asking(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Connected, HostError>> {
@@ -147,15 +147,7 @@ impl Budget {
 }
 
 impl Sftp {
-    /// Connects, and checks that the server supports what a store needs.
-    ///
-    /// # Errors
-    /// Any [`HostError`] of a failed connection.
-    pub async fn open(address: &SftpAddress) -> Result<Self, HostError> {
-        Ok(Self::open_asking(address, Vec::new()).await?.0)
-    }
-
-    /// Does the same. The first operations are on their way before the server has answered anything, see
+    /// Connects, and checks that the server supports what a store needs. The first operations are on their way before the server has answered anything, see
     /// [`Connect::connect_asking`].
     async fn open_asking(address: &SftpAddress, ops: Vec<Op>) -> Result<(Self, Option<EarlyAnswers>), HostError> {
         let (ssh, stdin, stdout) = Ssh::start(address)?;

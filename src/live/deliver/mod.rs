@@ -34,7 +34,7 @@ use crate::model::release::ReleaseId;
 use crate::model::severity::Severity;
 use crate::rules::Rules;
 use crate::rules::marker::Fit;
-use crate::store::pending_purges::{Delivery, Paid};
+use crate::store::pending_purges::{Delivery, Pending};
 use crate::store::plan::Plan;
 use crate::store::publish::{self, FormerFiles, Published};
 use crate::store::rollback::{self, Destination};
@@ -318,7 +318,7 @@ impl LiveSite<'_> {
 
     /// Records on the host what was seen and which purges are no longer pending. A note that can't be kept is only
     /// reported.
-    async fn note(&self, note: Delivery, paid: &Paid, patience: Option<Duration>) {
+    async fn note(&self, note: Delivery, paid: &Pending, patience: Option<Duration>) {
         let Some(release) = &note.release else { return };
         let noting = Box::pin(rollback::note_delivery(self.session, release, &note, paid, patience));
         if let Err(error) = noting.await {

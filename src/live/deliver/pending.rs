@@ -13,7 +13,7 @@ use crate::model::manifest::{Changes, Site};
 use crate::model::path::SitePath;
 use crate::model::redirect;
 use crate::model::release::ReleaseId;
-use crate::store::pending_purges::{Delivery, Paid};
+use crate::store::pending_purges::{Delivery, Pending};
 use crate::store::{Error, open, releases};
 
 /// A live release.
@@ -43,8 +43,8 @@ impl LiveSite<'_> {
         &self,
         live: &LiveRelease<'_>,
         pending: &Delivery,
-    ) -> (Vec<(String, Result<Purged, PurgeError>)>, Paid) {
-        let Some((urls, paid)) = self.urls_to_purge(live, pending).await else {
+    ) -> (Vec<(String, Result<Purged, PurgeError>)>, Pending) {
+        let Some((urls, paid)) = self.urls_to_purge(live, &pending.pending).await else {
             return Default::default();
         };
         let wanted = self.public_site.wanted(urls, live.release);
@@ -61,22 +61,21 @@ impl LiveSite<'_> {
         });
         let purged = futures_util::future::join_all(purging).await;
         let is_done = purged.iter().all(|(_, purged)| purged.is_ok());
-        (purged, if is_done { paid } else { Paid::default() })
+        (purged, if is_done { paid } else { Pending::default() })
     }
 
     /// Returns the URLs that differ between the live release and each release that a CDN may still have files of, and
     /// the part of the pending purges that is done once they are purged. `None` if there is nothing to purge, or if it
     /// could not be determined.
-    async fn urls_to_purge(&self, live: &LiveRelease<'_>, pending: &Delivery) -> Option<(Vec<String>, Paid)> {
+    async fn urls_to_purge(&self, live: &LiveRelease<'_>, pending: &Pending) -> Option<(Vec<String>, Pending)> {
         let base = self.public_site.base.as_ref()?;
-        if self.public_site.purges.is_empty() || !pending.is_owing() {
+        if self.public_site.purges.is_empty() || pending.is_nothing() {
             return None;
         }
         let mut paths: BTreeSet<SitePath> = BTreeSet::new();
-        let mut paid = Paid {
-            all: pending.owed_all,
-            swap: pending.swap.clone(),
-            ..Paid::default()
+        let mut paid = Pending {
+            owed: Vec::new(),
+            ..pending.clone()
         };
         let mut all = pending.owed_all;
         for former in &pending.owed {

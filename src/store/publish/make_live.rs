@@ -107,7 +107,7 @@ impl Publish<'_> {
         staged_release: &mut StagedRelease,
         staging_dir: &mut StagingDir,
     ) -> Result<(), AttemptError> {
-        if !self.options.purges || found.owes_as(&staged_release.entered.delivery) {
+        if !self.options.purges || found.pending == staged_release.entered.delivery.pending {
             return Ok(());
         }
         let owing = found.owing(plan.previous.as_ref(), staging_dir.run());
