@@ -52,6 +52,14 @@ pub struct Global {
     #[arg(long, short, global = true, value_name = "NAME", display_order = 101)]
     pub target: Option<String>,
 
+    #[command(flatten)]
+    pub screen: Screen,
+}
+
+/// What a command prints.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Screen {
     /// Print one JSON value on stdout, and everything else on stderr
     #[arg(long, global = true, display_order = 102)]
     pub json: bool,

@@ -116,7 +116,7 @@ pub fn published_to_channel(
 
 /// Formats what a publish changed, unless it was the first, and what it sent.
 fn changed_and_sent(published: &Published, grouped: &Grouped, took: Duration, global: &Global) -> String {
-    let changed = if global.verbose {
+    let changed = if global.screen.verbose {
         every_file(&published.changes.list, usize::MAX)
     } else if published.previous.is_some() {
         items(grouped, LISTED, "  ")
@@ -124,7 +124,7 @@ fn changed_and_sent(published: &Published, grouped: &Grouped, took: Duration, gl
         String::new()
     };
     let (size, objects) = (bytes(published.sent.bytes), count(published.sent.objects, "object"));
-    let objects = if global.verbose {
+    let objects = if global.screen.verbose {
         format!(" in {objects}")
     } else {
         String::new()

@@ -36,7 +36,6 @@ use args::Command;
 use commands::Run;
 pub use complete::answered as answered_a_shell;
 use failure::Failure;
-use screen::Screen;
 
 /// Reads the arguments. Help, the version and wrong usage are handled here.
 ///
@@ -84,12 +83,12 @@ fn suggesting(mut error: clap::Error) -> clap::Error {
 pub fn cannot_start(args: &Args, source: std::io::Error) -> u8 {
     let what = "start the threads it works with".to_owned();
     let failure = Failure::Io { what, source };
-    report::failure(&Screen::new(&args.global), &failure, None)
+    report::failure(&args.global.screen, &failure, None)
 }
 
 /// Runs the command. Returns the exit code.
 pub async fn run(args: Args) -> u8 {
-    let screen = Screen::new(&args.global);
+    let screen = args.global.screen.clone();
     let run = Run::new(args.global, screen.clone());
     let command = args.command.unwrap_or(Command::Publish(args.publish));
     // A signal is the normal end of a preview.

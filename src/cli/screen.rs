@@ -10,34 +10,16 @@ use std::io::{self, Write as _};
 
 use syntax_publish::model::path::{is_unprintable, printable_text};
 
-use super::args::Global;
+pub use super::args::Screen;
 use super::failure::Failure;
 use super::format::with_local_times;
 
-/// The output options of the command.
-#[derive(Debug, Clone)]
-pub struct Screen {
-    pub json: bool,
-    pub quiet: bool,
-    pub verbose: bool,
-}
-
 impl Screen {
-    /// Takes the output options from the command line.
-    pub fn new(global: &Global) -> Self {
-        Self {
-            json: global.json,
-            quiet: global.quiet,
-            verbose: global.verbose,
-        }
-    }
-
     /// The screen of work in the background, which prints nothing.
     pub fn silent() -> Self {
         Self {
-            json: false,
             quiet: true,
-            verbose: false,
+            ..Self::default()
         }
     }
 

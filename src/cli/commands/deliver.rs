@@ -221,7 +221,7 @@ impl Run {
     fn tell_of_vhost(&self, value: &json::Publish, rules: &Rules) {
         let is_first = value.swapped && value.previous.is_none();
         match &value.vhost {
-            Some(vhost) if value.next.is_none() => looks::tell_of_vhost(vhost, self.global.quiet),
+            Some(vhost) if value.next.is_none() => looks::tell_of_vhost(vhost, self.screen.quiet),
             None if is_first || self.screen.verbose => self.note_rules_of_vhost(rules),
             _ => {}
         }
@@ -370,7 +370,7 @@ impl Run {
             let line = looks::line(&report, &Changes::default());
             format!("{release} is {not}what visitors get\n{line}")
         })?;
-        looks::tell(report.findings(), self.global.quiet);
+        looks::tell(report.findings(), self.screen.quiet);
         Ok(u8::from(!ok))
     }
 
@@ -459,7 +459,7 @@ impl Run {
 
     /// Reports what is wrong. Returns the exit code.
     fn say_what_was_found(&self, report: &DeliveryReport, release: &ReleaseId, error: Option<&json::FailedBody>) -> u8 {
-        looks::tell(report.findings(), self.global.quiet);
+        looks::tell(report.findings(), self.screen.quiet);
         if report.left_out > 0 {
             let left = count(report.left_out as u64, "changed file");
             self.screen.note(&format!("{left} more were not checked"));

@@ -27,7 +27,7 @@ impl Run {
             remote: site::remote(&folder),
         };
         let asks =
-            !yes && !self.global.json && !self.global.quiet && io::stdin().is_terminal() && io::stderr().is_terminal();
+            !yes && !self.screen.json && !self.screen.quiet && io::stdin().is_terminal() && io::stderr().is_terminal();
         // The user may take time to type, and a signal must still end the run.
         let decided = tokio::task::spawn_blocking(move || {
             let found = scaffold::inspect(&folder, &surroundings);
