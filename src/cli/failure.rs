@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use syntax_publish::config::ConfigError;
-use syntax_publish::host::{BadSshAddress, HostError};
+use syntax_publish::host::{BadSshAddress, HostErrorKind};
 use syntax_publish::live::deliver::DeliverError;
 use syntax_publish::preview::port::PortError;
 use syntax_publish::preview::watch::WatchError;
@@ -286,14 +286,7 @@ fn store_codes(error: &store::Error) -> (u8, &'static str) {
 
 fn access_codes(error: &StoreError) -> (u8, &'static str) {
     match error {
-        StoreError::Host(HostError::Unreachable { .. }) => (5, "unreachable"),
-        StoreError::Host(HostError::KeyRefused { .. }) => (5, "key-refused"),
-        StoreError::Host(HostError::HostKey { .. }) => (5, "host-key"),
-        StoreError::Host(HostError::NoSftp { .. }) => (5, "no-sftp"),
-        StoreError::Host(HostError::MissingExtension { .. }) => (5, "missing-extension"),
-        StoreError::Host(HostError::Folder { .. }) => (5, "folder"),
-        StoreError::Host(HostError::Lost { .. }) => (5, "connection-lost"),
-        StoreError::Host(HostError::Panicked { .. }) => (1, "panic"),
+        StoreError::Host(error) => host_codes(error.kind),
         StoreError::NoParent { .. } => (5, "no-parent"),
         StoreError::NotAStore { .. } => (5, "not-a-store"),
         StoreError::NewerFormat { .. } => (5, "newer-format"),
@@ -323,5 +316,18 @@ mod tests {
         for failure in everywhere {
             assert_eq!((failure.exit_code(), failure.code()), (1, "panic"), "{failure:?}");
         }
+    }
+}
+
+fn host_codes(kind: HostErrorKind) -> (u8, &'static str) {
+    match kind {
+        HostErrorKind::Unreachable => (5, "unreachable"),
+        HostErrorKind::KeyRefused => (5, "key-refused"),
+        HostErrorKind::UnknownHostKey | HostErrorKind::OtherHostKey => (5, "host-key"),
+        HostErrorKind::NoSftp => (5, "no-sftp"),
+        HostErrorKind::MissingExtension => (5, "missing-extension"),
+        HostErrorKind::Folder => (5, "folder"),
+        HostErrorKind::Lost => (5, "connection-lost"),
+        HostErrorKind::Panicked => (1, "panic"),
     }
 }

@@ -3,7 +3,7 @@
 //! Every match is exhaustive on purpose, so that a new kind of failure does not compile without a hint. Hints about
 //! command-line options belong here and nowhere else.
 
-use syntax_publish::host::HostError;
+use syntax_publish::host::{HostError, HostErrorKind};
 use syntax_publish::live::deliver::DeliverError;
 use syntax_publish::model::layout;
 use syntax_publish::model::path::printable;
@@ -264,30 +264,30 @@ fn of_store(error: &StoreError, global: &Global) -> String {
 }
 
 fn of_host(error: &HostError, global: &Global) -> String {
-    if let Some(fix) = error.why().fix() {
+    if let Some(fix) = error.why.fix() {
         return fix.to_owned();
     }
-    let hint = match error {
-        HostError::Unreachable { host, .. } => {
-            let host = quoted(&printable(host));
+    let hint = match error.kind {
+        HostErrorKind::Unreachable => {
+            let host = quoted(&printable(&error.host));
             return format!("try `sftp {host}`, and see the name, the network and `port` of the target");
         }
-        HostError::KeyRefused { .. } => {
+        HostErrorKind::KeyRefused => {
             "see `user` and `identity` of the target, and that the host has the public key in authorized_keys"
         }
-        HostError::HostKey { changed: true, .. } => {
+        HostErrorKind::OtherHostKey => {
             "don't go on before you know why: compare with the key on the host itself, then correct `host-key` or the known-hosts file"
         }
-        HostError::HostKey { changed: false, .. } => {
+        HostErrorKind::UnknownHostKey => {
             "take the key from the host itself (/etc/ssh/ssh_host_ed25519_key.pub) and put it into `host-key` of the target"
         }
-        HostError::NoSftp { .. } => {
+        HostErrorKind::NoSftp => {
             "let sshd serve it: `Subsystem sftp internal-sftp` in sshd_config; and every folder of a chroot, from / on, must be root's and writable by root alone"
         }
-        HostError::MissingExtension { .. } => "the host needs OpenSSH's own SFTP server, of version 6.5 or newer",
-        HostError::Folder { .. } => "fix `docroot` of the target, or see who may enter it",
-        HostError::Panicked { .. } => "this is a bug in syntax-publish: report it, with this message",
-        HostError::Lost { .. } => "try again: what was sent is not sent twice; `{status}` shows what is live",
+        HostErrorKind::MissingExtension => "the host needs OpenSSH's own SFTP server, of version 6.5 or newer",
+        HostErrorKind::Folder => "fix `docroot` of the target, or see who may enter it",
+        HostErrorKind::Panicked => "this is a bug in syntax-publish: report it, with this message",
+        HostErrorKind::Lost => "try again: what was sent is not sent twice; `{status}` shows what is live",
     };
     with_commands(hint, global)
 }

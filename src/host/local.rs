@@ -13,7 +13,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use futures_util::future::BoxFuture;
 
 use super::op::{Answer, Attr, Handle, Kind, NOT_OPEN, Op, OpenFiles, Refusal, RefusalKind, Reply, Space, Time};
-use super::{Answers, Connect, Host, HostError};
+use super::{Answers, Connect, Host, HostError, HostErrorKind, panics};
 
 /// A docroot in the local file system.
 #[derive(Debug, Clone)]
@@ -32,12 +32,9 @@ impl Local {
     /// publish creates the store, and commands that only read leave no trace.
     ///
     /// # Errors
-    /// [`HostError::Folder`] if the path is not a folder, or if the system refuses access.
+    /// [`HostErrorKind::Folder`] if the path is not a folder, or if the system refuses access.
     pub fn open(docroot: &Path) -> Result<Self, HostError> {
-        let cannot = |detail: String| HostError::Folder {
-            folder: docroot.display().to_string(),
-            detail,
-        };
+        let cannot = |detail: String| HostError::new(HostErrorKind::Folder, docroot.display().to_string(), detail);
         match fs::metadata(docroot) {
             Ok(metadata) if !metadata.is_dir() => return Err(cannot("it is not a folder".to_owned())),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(error.to_string())),
@@ -76,10 +73,7 @@ impl Host for Local {
             let folder = state.root.display().to_string();
             tokio::task::spawn_blocking(move || ops.into_iter().map(|op| state.execute(op)).collect())
                 .await
-                .map_err(|error| HostError::Panicked {
-                    host: folder,
-                    detail: crate::host::panics::said(error),
-                })
+                .map_err(|error| HostError::new(HostErrorKind::Panicked, folder, panics::said(error)))
         })
     }
 

@@ -14,6 +14,8 @@ mod sftp;
 mod ssh;
 mod why;
 
+use std::fmt;
+
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
@@ -83,103 +85,88 @@ pub trait Connect: Send + Sync {
 }
 
 /// The host can't be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HostError {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostError {
+    /// What is wrong.
+    pub kind: HostErrorKind,
+    /// The host; its folder if that can't be used.
+    pub host: String,
+    /// The message of ssh, of the protocol or of the system; the name of an extension that is missing.
+    pub detail: String,
+    /// The specific cause, if it is known better than the kind of the error.
+    pub why: Why,
+}
+
+/// What is wrong with a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostErrorKind {
     /// No connection was established: an unknown name, a network problem, or nothing listens.
-    #[error("can't reach {host}: {detail}")]
-    Unreachable {
-        /// The host.
-        host: String,
-        /// The message of ssh.
-        detail: String,
-        /// The specific cause, if known.
-        why: Why,
-    },
+    Unreachable,
     /// The host does not accept the key, or this machine can't use the key.
-    #[error("{}", if why.is_local_key() { format!("no key can be used for {host}: {detail}") } else { format!("{host} refuses the key: {detail}") })]
-    KeyRefused {
-        /// The host.
-        host: String,
-        /// The message of ssh.
-        detail: String,
-        /// The specific cause, if known.
-        why: Why,
-    },
-    /// The host presents a key that is not known, or not the pinned one.
-    #[error("{}: {detail}", if *changed { format!("host key mismatch for {host}") } else { format!("the key of {host} is not known") })]
-    HostKey {
-        /// The host.
-        host: String,
-        /// Whether the key differs from the known one; otherwise no key is known.
-        changed: bool,
-        /// The message of ssh.
-        detail: String,
-    },
+    KeyRefused,
+    /// The host presents a key, and none is known.
+    UnknownHostKey,
+    /// The host presents another key than the one that is known or pinned.
+    OtherHostKey,
     /// The connection works, but the host does not serve SFTP over it.
-    #[error("{host} does not serve SFTP: {detail}")]
-    NoSftp {
-        /// The host.
-        host: String,
-        /// The message of ssh or of the protocol.
-        detail: String,
-        /// The specific cause, if known.
-        why: Why,
-    },
+    NoSftp,
     /// The SFTP server lacks an extension that the store needs.
-    #[error("the SFTP server of {host} lacks the extension {extension}")]
-    MissingExtension {
-        /// The host.
-        host: String,
-        /// The extension's name in the protocol.
-        extension: String,
-        /// The specific cause, if known.
-        why: Why,
-    },
+    MissingExtension,
     /// The docroot can't be used at all.
-    #[error("can't use the folder {folder}: {detail}")]
-    Folder {
-        /// The folder.
-        folder: String,
-        /// The message of the system.
-        detail: String,
-    },
+    Folder,
     /// An established connection was lost.
-    #[error("the connection to {host} was lost: {detail}")]
-    Lost {
-        /// The host.
-        host: String,
-        /// The known details.
-        detail: String,
-    },
+    Lost,
     /// A task panicked. This is a bug of this program, whatever the host did.
-    #[error("a task of syntax-publish that works with {host} panicked: {detail}")]
-    Panicked {
-        /// The host.
-        host: String,
-        /// The panic message.
-        detail: String,
-    },
+    Panicked,
 }
 
 impl HostError {
+    /// An error without a more specific cause.
+    pub fn new(kind: HostErrorKind, host: impl Into<String>, detail: impl Into<String>) -> Self {
+        let (host, detail, why) = (host.into(), detail.into(), Why::Unknown);
+        Self {
+            kind,
+            host,
+            detail,
+            why,
+        }
+    }
+
     /// Adds the number of tries to the message of an unreachable host, if it was retried.
     #[must_use]
     pub(crate) fn after(mut self, tries: u32) -> Self {
-        if let (Self::Unreachable { detail, .. }, 1..) = (&mut self, tries) {
-            *detail = format!("{detail} (tried {} times)", tries + 1);
+        if self.kind == HostErrorKind::Unreachable && tries > 0 {
+            self.detail = format!("{} (tried {} times)", self.detail, tries + 1);
         }
         self
     }
 
-    /// The specific cause, if it is known better than the kind of the error.
-    #[must_use]
-    pub const fn why(&self) -> &Why {
-        match self {
-            Self::Unreachable { why, .. }
-            | Self::KeyRefused { why, .. }
-            | Self::NoSftp { why, .. }
-            | Self::MissingExtension { why, .. } => why,
-            Self::HostKey { .. } | Self::Folder { .. } | Self::Lost { .. } | Self::Panicked { .. } => &Why::Unknown,
+    /// Whether an established connection was lost.
+    pub fn is_loss(&self) -> bool {
+        self.kind == HostErrorKind::Lost
+    }
+}
+
+impl std::error::Error for HostError {}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, detail, .. } = self;
+        match self.kind {
+            HostErrorKind::Unreachable => write!(f, "can't reach {host}: {detail}"),
+            HostErrorKind::KeyRefused if self.why.is_local_key() => {
+                write!(f, "no key can be used for {host}: {detail}")
+            }
+            HostErrorKind::KeyRefused => write!(f, "{host} refuses the key: {detail}"),
+            HostErrorKind::UnknownHostKey => write!(f, "the key of {host} is not known: {detail}"),
+            HostErrorKind::OtherHostKey => write!(f, "host key mismatch for {host}: {detail}"),
+            HostErrorKind::NoSftp => write!(f, "{host} does not serve SFTP: {detail}"),
+            HostErrorKind::MissingExtension => write!(f, "the SFTP server of {host} lacks the extension {detail}"),
+            HostErrorKind::Folder => write!(f, "can't use the folder {host}: {detail}"),
+            HostErrorKind::Lost => write!(f, "the connection to {host} was lost: {detail}"),
+            HostErrorKind::Panicked => {
+                write!(f, "a task of syntax-publish that works with {host} panicked: {detail}")
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::{HostError, Why, key};
+use super::{HostError, HostErrorKind, Why, key};
 use crate::model::path::printable;
 
 /// The address of a host, how to connect to it, and which of its folders is the docroot.
@@ -292,13 +292,9 @@ impl Ssh {
     /// Starts ssh. The pipes are returned separately; dropping the first one, stdin, ends the connection.
     ///
     /// # Errors
-    /// [`HostError::Unreachable`] if the program does not exist, or if the file for the pinned key can't be written.
+    /// [`HostErrorKind::Unreachable`] if the program does not exist, or if the file for the pinned key can't be written.
     pub(super) fn start(address: &SftpAddress) -> Result<(Self, ChildStdin, ChildStdout), HostError> {
-        let cannot = |detail: String| HostError::Unreachable {
-            host: address.host.clone(),
-            detail,
-            why: Why::Unknown,
-        };
+        let cannot = |detail: String| HostError::new(HostErrorKind::Unreachable, &address.host, detail);
         let pinned = pin(address).map_err(|e| cannot(format!("can't keep the host key in a file: {e}")))?;
         let line =
             command_line(address, pinned.as_ref().map(NamedTempFile::path)).map_err(|e| cannot(e.to_string()))?;
@@ -351,27 +347,27 @@ impl Ssh {
             _ => None,
         };
         let error = failure(address, &said, &Instead { text, code });
-        match error {
-            HostError::KeyRefused { host, detail, .. } => why_no_key(address, host, detail).await,
-            error => error,
+        match error.kind {
+            HostErrorKind::KeyRefused => why_no_key(address, error).await,
+            _ => error,
         }
     }
 }
 
 /// Finds out on this machine why the host accepted no key: tests the configured key, or checks whether ssh had one to
 /// offer.
-async fn why_no_key(address: &SftpAddress, host: String, detail: String) -> HostError {
+async fn why_no_key(address: &SftpAddress, error: HostError) -> HostError {
     let why = match &address.identity {
         Some(identity) => key::fault(identity).await,
         None => (!offers_a_key(address).await).then_some(Why::NoKeyOffered),
     };
     let detail = match (&why, &address.identity) {
-        (None, _) => detail,
+        (None, _) => error.detail,
         (Some(why), Some(identity)) => format!("{}: {}", printable(&identity.display().to_string()), why.of_key()),
         (Some(_), None) => "ssh found none to offer".to_owned(),
     };
     let why = why.unwrap_or(Why::Unknown);
-    HostError::KeyRefused { host, detail, why }
+    HostError { detail, why, ..error }
 }
 
 /// Whether ssh has a key to offer to the host, according to its debug output.
@@ -522,18 +518,13 @@ const OWN: i32 = 255;
 
 /// Determines why SFTP could not be started, from the output of ssh and what arrived instead.
 fn failure(address: &SftpAddress, said: &str, instead: &Instead) -> HostError {
-    let host = address.host.clone();
     let line = |marks: &[&str]| said.lines().rfind(|line| marks.iter().any(|mark| line.contains(mark)));
-    let unreachable = |line: &str, why: Why| HostError::Unreachable {
-        host: host.clone(),
-        detail: line.to_owned(),
+    let because = |kind: HostErrorKind, detail: &str, why: Why| HostError {
         why,
+        ..HostError::new(kind, &address.host, detail)
     };
-    let host_key = |changed: bool, detail: String| HostError::HostKey {
-        host: host.clone(),
-        changed,
-        detail,
-    };
+    let unreachable = |line: &str, why: Why| because(HostErrorKind::Unreachable, line, why);
+    let host_key = |kind: HostErrorKind, line: &str| because(kind, line, Why::Unknown);
     // The connection through a proxy was closed. The other lines may be from the ssh of a jump host, about that host.
     if let Some(closed) = line(&["UNKNOWN port 65535"]) {
         let of_jump = said
@@ -554,26 +545,18 @@ fn failure(address: &SftpAddress, said: &str, instead: &Instead) -> HostError {
             || "ssh refuses it".to_owned(),
             |shown| format!("it shows {}", shown.trim_end_matches('.')),
         );
-        return host_key(true, detail);
+        return host_key(HostErrorKind::OtherHostKey, &detail);
     }
     if let Some(line) = line(&["no matching host key type"]).filter(|_| address.host_key.is_some()) {
-        return host_key(true, line.to_owned());
+        return host_key(HostErrorKind::OtherHostKey, line);
     }
     if let Some(line) = line(&["host key is known for"]).or_else(|| line(&["Host key verification failed"])) {
-        return host_key(false, line.to_owned());
+        return host_key(HostErrorKind::UnknownHostKey, line);
     }
     if let Some(refused) = line(&["Permission denied (", "Too many authentication failures"]) {
-        return HostError::KeyRefused {
-            host,
-            detail: refused.to_owned(),
-            why: Why::Unknown,
-        };
+        return because(HostErrorKind::KeyRefused, refused, Why::Unknown);
     }
-    let no_sftp = |detail: &str, why: Why| HostError::NoSftp {
-        host: host.clone(),
-        detail: detail.to_owned(),
-        why,
-    };
+    let no_sftp = |detail: &str, why: Why| because(HostErrorKind::NoSftp, detail, why);
     if let Some(text) = &instead.text {
         let text: String = text.chars().take(LONGEST_SHOWN).collect();
         let detail = format!("text comes before SFTP begins: {:?}", printable(&text));
@@ -786,25 +769,36 @@ mod tests {
         let of = |said: &str| failure(&address(), said, &Instead::default());
         assert!(matches!(
             of("@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nis\nSHA256:abc.\nHost key verification failed."),
-            HostError::HostKey { changed: true, detail, .. } if detail == "it shows SHA256:abc"
+            HostError { kind: HostErrorKind::OtherHostKey, detail, .. } if detail == "it shows SHA256:abc"
         ));
         assert!(matches!(
             of("No ED25519 host key is known for x and you have requested strict checking.\nHost key verification failed."),
-            HostError::HostKey { changed: false, detail, .. } if detail.starts_with("No ED25519")
+            HostError { kind: HostErrorKind::UnknownHostKey, detail, .. } if detail.starts_with("No ED25519")
         ));
         assert!(matches!(
             of("a@b: Permission denied (publickey)."),
-            HostError::KeyRefused { .. }
+            HostError {
+                kind: HostErrorKind::KeyRefused,
+                ..
+            }
         ));
         assert!(matches!(
             of("subsystem request failed on channel 0"),
-            HostError::NoSftp { .. }
+            HostError {
+                kind: HostErrorKind::NoSftp,
+                ..
+            }
         ));
         assert!(matches!(
             of("ssh: connect to host x port 22: Connection refused"),
-            HostError::Unreachable { .. }
+            HostError {
+                kind: HostErrorKind::Unreachable,
+                ..
+            }
         ));
-        assert!(matches!(of(""), HostError::NoSftp { detail, .. } if detail.contains("ended before SFTP")));
+        assert!(
+            matches!(of(""), HostError { kind: HostErrorKind::NoSftp, detail, .. } if detail.contains("ended before SFTP"))
+        );
     }
 
     #[test]

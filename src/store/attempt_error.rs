@@ -20,7 +20,7 @@ pub enum AttemptError {
 impl<E: Into<Error>> From<E> for AttemptError {
     fn from(error: E) -> Self {
         match error.into() {
-            Error::Store(StoreError::Host(lost @ HostError::Lost { .. })) => Self::Lost(lost),
+            Error::Store(StoreError::Host(lost)) if lost.is_loss() => Self::Lost(lost),
             // Only time is lost, because what was sent is on the host.
             Error::Taken(fenced @ LockError::Fenced) => Self::Contention(fenced.to_string()),
             error => Self::Failed(error),

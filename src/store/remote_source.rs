@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle as Runtime;
 
-use crate::host::{Answer, Host, HostError, MAX_READ, Op};
+use crate::host::{Answer, Host, MAX_READ, Op};
 use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
 use crate::model::layout;
@@ -87,7 +87,7 @@ impl RemoteSource {
     async fn read_again(&self, name: &str, most: u64) -> Result<Vec<u8>, Error> {
         let host = self.session.host().await?;
         match (read(&self.session, &*host, name, most).await, &self.again) {
-            (Err(Error::Store(StoreError::Host(HostError::Lost { .. }))), Some(again)) => {
+            (Err(Error::Store(StoreError::Host(error))), Some(again)) if error.is_loss() => {
                 let _alone = again.lock().await;
                 let there = self.session.connected();
                 let host = match there.filter(|there| !Arc::ptr_eq(there, &host)) {

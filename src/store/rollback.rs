@@ -212,9 +212,7 @@ async fn change_under_lock(
             session.forget_run(&run);
             Ok(())
         }
-        Err(Error::Store(StoreError::Host(lost @ HostError::Lost { .. }))) => {
-            recover(session, &run, change, lost).await
-        }
+        Err(Error::Store(StoreError::Host(lost))) if lost.is_loss() => recover(session, &run, change, lost).await,
         Err(error) => {
             leave(session, &mut staging_dir).await;
             Err(error)

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tokio::time::timeout;
 
-use crate::host::{Answers, Connect, Counts, EarlyAnswers, Host, HostError, Op, Reply, refuse_impossible_names};
+use crate::host::{
+    Answers, Connect, Counts, EarlyAnswers, Host, HostError, HostErrorKind, Op, Reply, refuse_impossible_names,
+};
 use crate::model::event::{Note, Observer, Silent};
 use crate::model::release::{Owner, ReleaseId, RunId};
 use crate::store::flight::{Flight, Landed};
@@ -238,7 +240,7 @@ impl Session {
         let (host, early) = loop {
             match self.connector.connect_asking(ops.to_vec()).await {
                 Ok(connected) => break connected,
-                Err(error) if error.why().may_pass() && tries < TRIES_AGAIN => {
+                Err(error) if error.why.may_pass() && tries < TRIES_AGAIN => {
                     if tries == 0 {
                         let reason = error.to_string();
                         let times = TRIES_AGAIN;
@@ -288,10 +290,7 @@ impl Session {
     }
 
     fn lost(&self, detail: String) -> HostError {
-        HostError::Lost {
-            host: self.host_name(),
-            detail,
-        }
+        HostError::new(HostErrorKind::Lost, self.host_name(), detail)
     }
 
     /// Counts bytes that are kept of what the host reports about its store.

@@ -36,7 +36,7 @@ use self::gathered::{Gate, Gathered};
 use self::hello::Extensions;
 use super::op::{Answer, Attr, Handle, Kind, NOT_OPEN, Op, OpenFiles, Refusal, RefusalKind, Reply, Space, Time};
 use super::ssh::{self, BadSshAddress, SftpAddress, Ssh};
-use super::{Answers, Connect, Connected, EarlyAnswers, Host, HostError, Why};
+use super::{Answers, Connect, Connected, EarlyAnswers, Host, HostError, HostErrorKind, Why};
 use crate::model::path::printable;
 
 /// The most that may be in flight: enough to fill a line with a latency of some hundred milliseconds, few enough for
@@ -216,20 +216,16 @@ impl Sftp {
             Ok(Ok(greeting)) => greeting,
             Ok(Err(_)) => return Err(line.ssh.why_no_sftp(address, beginning.text()).await),
             Err(_) => {
-                return Err(HostError::Unreachable {
-                    host: address.host.clone(),
-                    detail: format!("no answer within {} seconds", CONNECT.as_secs()),
-                    why: Why::Unknown,
-                });
+                let detail = format!("no answer within {} seconds", CONNECT.as_secs());
+                return Err(HostError::new(HostErrorKind::Unreachable, &address.host, detail));
             }
         };
         line.ssh.answered();
         let missing = NEEDED.iter().find(|name| !extensions.has(name));
         if let Some(missing) = missing {
-            return Err(HostError::MissingExtension {
-                host: address.host.clone(),
-                extension: (*missing).to_owned(),
+            return Err(HostError {
                 why: why_missing(&extensions),
+                ..HostError::new(HostErrorKind::MissingExtension, &address.host, *missing)
             });
         }
         let _ = line.session.extensions.set(extensions);
@@ -260,10 +256,7 @@ impl Line {
             Some(line) => format!("{why}; ssh said: {line}"),
             None => why.to_owned(),
         };
-        HostError::Lost {
-            host: self.session.host.clone(),
-            detail,
-        }
+        HostError::new(HostErrorKind::Lost, &self.session.host, detail)
     }
 }
 

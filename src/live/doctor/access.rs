@@ -2,7 +2,7 @@
 
 use super::PUBLISHERS;
 use super::finding::{Outcome, fine, not_asked, wrong};
-use crate::host::HostError;
+use crate::host::{HostError, HostErrorKind};
 
 /// Checks `ssh`, `host-key`, `key`, `shell` and `sftp`. `shell` is whether the host ran a command for the key, or why
 /// that could not be found out. `is_pinned` is whether the target pins its host's key; if it does
@@ -27,7 +27,7 @@ pub(super) fn access_checks(
         for outcome in &mut all[at + 1..] {
             *outcome = not_asked(&format!("see `{check}`"));
         }
-        all[at] = wrong(detail, error.why().fix().unwrap_or(fix));
+        all[at] = wrong(detail, error.why.fix().unwrap_or(fix));
     }
     all
 }
@@ -53,52 +53,49 @@ fn shell_line(shell: &Result<bool, String>) -> Outcome {
 
 /// Returns the check that a failed connection failed at, what went wrong, and the fix unless the cause names its own.
 fn failed(host: &str, error: &HostError) -> (&'static str, String, &'static str) {
-    match error {
-        HostError::Unreachable { detail, .. } => (
+    let detail = &error.detail;
+    match error.kind {
+        HostErrorKind::Unreachable => (
             "ssh",
             format!("can't reach {host}: {}", line(detail)),
             "see that sshd runs, that `host` and `port` of the target are right (SSH does not go through a CDN), and that the firewall lets it in",
         ),
-        HostError::HostKey {
-            changed: true, detail, ..
-        } => (
+        HostErrorKind::OtherHostKey => (
             "host-key",
             format!("{host} shows another key than the one that is known: {}", line(detail)),
             "don't publish before you know why: compare with /etc/ssh/ssh_host_ed25519_key.pub on the host itself, then correct `host-key` or the known-hosts file",
         ),
-        HostError::HostKey {
-            changed: false, detail, ..
-        } => (
+        HostErrorKind::UnknownHostKey => (
             "host-key",
             format!("the key of {host} is not known: {}", line(detail)),
             "put it into `host-key` of the target, from /etc/ssh/ssh_host_ed25519_key.pub on the host itself",
         ),
-        HostError::KeyRefused { .. } => (
+        HostErrorKind::KeyRefused => (
             "key",
             error.to_string().lines().last().unwrap_or_default().to_owned(),
             "put the public key into /etc/ssh/authorized_keys/USER on the host (root's, mode 644), and see `user` and `identity` of the target",
         ),
-        HostError::NoSftp { detail, .. } => (
+        HostErrorKind::NoSftp => (
             "sftp",
             format!("{host} does not serve SFTP: {}", line(detail)),
             "in sshd_config: `Subsystem sftp internal-sftp`; each folder of the chroot, from / on, must be root's and writable by root alone (`journalctl -u ssh` says which is not)",
         ),
-        HostError::MissingExtension { extension, .. } => (
+        HostErrorKind::MissingExtension => (
             "sftp",
-            format!("the SFTP server lacks {extension}"),
+            format!("the SFTP server lacks {detail}"),
             "let OpenSSH itself serve it, 6.5 or newer: `internal-sftp`, without `-P` or `-R`",
         ),
-        HostError::Folder { folder, detail } => (
+        HostErrorKind::Folder => (
             "sftp",
-            format!("can't use the folder {folder}: {}", line(detail)),
+            format!("can't use the folder {}: {}", error.host, line(detail)),
             "correct `docroot` of the target, which is a path as SFTP sees it, or see who may enter it",
         ),
-        HostError::Panicked { detail, .. } => (
+        HostErrorKind::Panicked => (
             "ssh",
             format!("a task of syntax-publish panicked: {}", line(detail)),
             "this is a bug in syntax-publish: report it, with this message",
         ),
-        HostError::Lost { detail, .. } => (
+        HostErrorKind::Lost => (
             "ssh",
             format!("the connection to {host} was lost: {}", line(detail)),
             "try again; sshd's log on the host says why (`journalctl -u ssh`)",
@@ -119,11 +116,7 @@ mod tests {
 
     #[test]
     fn checks_before_a_fault_are_fine_and_those_after_it_are_not_made() {
-        let refused = HostError::KeyRefused {
-            host: "box".to_owned(),
-            detail: "Permission denied (publickey).".to_owned(),
-            why: crate::host::Why::Unknown,
-        };
+        let refused = HostError::new(HostErrorKind::KeyRefused, "box", "Permission denied (publickey).");
         let found = access_checks("box", &Err(refused), &Ok(false), true);
         let states = found.each_ref().map(|finding| finding.state);
         use CheckResult::{Fine, NotAsked, Wrong};
@@ -133,10 +126,9 @@ mod tests {
 
     #[test]
     fn shell_is_judged_also_where_sftp_is_missing() {
-        let error = HostError::MissingExtension {
-            host: "box".to_owned(),
-            extension: "hardlink@openssh.com".to_owned(),
+        let error = HostError {
             why: crate::host::Why::Denies,
+            ..HostError::new(HostErrorKind::MissingExtension, "box", "hardlink@openssh.com")
         };
         let found = access_checks("box", &Err(error), &Ok(true), false);
         assert_eq!(

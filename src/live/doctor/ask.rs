@@ -16,7 +16,7 @@ use super::resolve::resolve;
 use super::site::{Asked, FrontPage, Replies};
 use super::store::StoreFacts;
 use super::{DoctorContext, ServedAt, Url};
-use crate::host::{HostError, Kind, Why, opens_shell};
+use crate::host::{HostError, HostErrorKind, Kind, opens_shell};
 use crate::live::http::{Connection, ConnectionFacts, Endpoint, Request, Response, Trust, connect};
 use crate::live::{AliasFault, visitor};
 use crate::model::layout;
@@ -257,11 +257,10 @@ pub(super) async fn origin(
 pub(super) async fn reach_sftp(session: &Session) -> Result<(), HostError> {
     match timeout(SSH, session.host()).await {
         Ok(connected) => connected.map(drop),
-        Err(_) => Err(HostError::Unreachable {
-            host: session.host_name(),
-            detail: format!("it did not answer within {} s", SSH.as_secs()),
-            why: Why::Unknown,
-        }),
+        Err(_) => {
+            let detail = format!("it did not answer within {} s", SSH.as_secs());
+            Err(HostError::new(HostErrorKind::Unreachable, session.host_name(), detail))
+        }
     }
 }
 

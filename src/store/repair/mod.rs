@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use self::repairs::{LackingTrees, Repairs, lacking_trees};
 use self::salvage::Salvage;
-use crate::host::{HostError, Op};
+use crate::host::Op;
 use crate::model::channel::Slot;
 use crate::model::layout;
 use crate::model::manifest::{Coverage, MOST_FOLDERS, Site};
@@ -168,7 +168,7 @@ impl Repair<'_> {
                 // What was moved aside may be a folder with any content.
                 staging::remove_below(self.session, &layout::workshop_stale(staging_dir.run())).await?;
             }
-            Err(Error::Store(StoreError::Host(lost @ HostError::Lost { .. }))) => {
+            Err(Error::Store(StoreError::Host(lost))) if lost.is_loss() => {
                 // Each rename was a complete repair. The next verification shows which of them were done.
                 find_after_loss(self.session, staging_dir.run(), &Slot::Live, None, None).await?;
                 return Err(lost.into());

@@ -8,7 +8,7 @@ use std::io;
 use futures_util::{StreamExt, stream};
 
 use super::fault::{CopyPlace, StoreFault, StoreFlaw};
-use crate::host::{Answer, Handle, HostError, MAX_READ, Op};
+use crate::host::{Answer, Handle, HostError, HostErrorKind, MAX_READ, Op, panics};
 use crate::model::digest::{Digest, Hasher};
 use crate::model::encoding::Recipe;
 use crate::model::event::{Observer, Stage};
@@ -188,10 +188,8 @@ async fn read_large(session: &Session, reading: FileToRead) -> Result<(u64, Opti
 }
 
 async fn finished<T>(session: &Session, task: tokio::task::JoinHandle<T>) -> Result<T, HostError> {
-    task.await.map_err(|error| HostError::Panicked {
-        host: session.host_name(),
-        detail: crate::host::panics::said(error),
-    })
+    let panicked = |error| HostError::new(HostErrorKind::Panicked, session.host_name(), panics::said(error));
+    task.await.map_err(panicked)
 }
 
 /// Returns the flaw of these bytes, or `None` if they are the content. `size` is the length that the host listed.

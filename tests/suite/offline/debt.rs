@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use proptest::prelude::*;
 use syntax_publish::config;
-use syntax_publish::host::{Answers, Connect, Host, HostError, Op, Refusal, RefusalKind};
+use syntax_publish::host::{Answers, Connect, Host, HostError, HostErrorKind, Op, Refusal, RefusalKind};
 use syntax_publish::live::deliver::{self, LiveSite, Probes, PublicSite, ReleasePart};
 use syntax_publish::live::purge::{Purge, PurgeError, PurgeRequest, Purged};
 use syntax_publish::next::client::Client;
@@ -208,7 +208,11 @@ impl Host for World {
             self.has_swapped.store(true, Ordering::SeqCst);
             if self.loses_reply.swap(false, Ordering::SeqCst) {
                 let (host, detail) = ("memory".to_owned(), "the test broke it".to_owned());
-                return Box::pin(std::future::ready(Err(HostError::Lost { host, detail })));
+                return Box::pin(std::future::ready(Err(HostError::new(
+                    HostErrorKind::Lost,
+                    host,
+                    detail,
+                ))));
             }
         }
         Box::pin(std::future::ready(Ok(answers)))

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, join_all};
 use syntax_publish::host::{
-    Answer, Answers, Attr, Connect, Handle, Host, HostError, Kind, LocalConnector, Op, RefusalKind, SftpAddress,
-    SftpConnector, Space,
+    Answer, Answers, Attr, Connect, Handle, Host, HostError, HostErrorKind, Kind, LocalConnector, Op, RefusalKind,
+    SftpAddress, SftpConnector, Space,
 };
 
 use crate::support::command::open_tempdir;
@@ -675,7 +675,16 @@ async fn a_name_that_is_not_utf_8_is_never_let_through(host: Arc<dyn Host>, disk
     for op in [Op::List("folder".to_owned()), Op::ReadLink("link".to_owned())] {
         match host.flight(vec![op]).await {
             Ok(answers) => assert!(answers[0].is_err(), "{answers:?}"),
-            Err(error) => assert!(matches!(error, HostError::Lost { .. }), "{error}"),
+            Err(error) => assert!(
+                matches!(
+                    error,
+                    HostError {
+                        kind: HostErrorKind::Lost,
+                        ..
+                    }
+                ),
+                "{error}"
+            ),
         }
     }
 }
@@ -805,7 +814,7 @@ async fn a_host_where_nothing_listens_is_unreachable() {
     sshd.kill();
     let error = failure(address(&sshd)).await;
     assert!(
-        matches!(&error, HostError::Unreachable { detail, .. } if detail.contains("refused")),
+        matches!(&error, HostError { kind: HostErrorKind::Unreachable, detail, .. } if detail.contains("refused")),
         "{error}"
     );
 }
@@ -819,7 +828,7 @@ async fn a_name_that_does_not_resolve_is_unreachable() {
     })
     .await;
     assert!(
-        matches!(&error, HostError::Unreachable { detail, .. } if detail.contains("resolve")),
+        matches!(&error, HostError { kind: HostErrorKind::Unreachable, detail, .. } if detail.contains("resolve")),
         "{error}"
     );
 }
@@ -833,7 +842,7 @@ async fn a_machine_without_ssh_is_explained() {
     })
     .await;
     assert!(
-        matches!(&error, HostError::Unreachable { detail, .. } if detail.contains("/nowhere/ssh")),
+        matches!(&error, HostError { kind: HostErrorKind::Unreachable, detail, .. } if detail.contains("/nowhere/ssh")),
         "{error}"
     );
 }
@@ -848,7 +857,16 @@ async fn a_key_that_is_not_authorized_is_refused() {
             ..address(&sshd)
         })
         .await;
-        assert!(matches!(&error, HostError::KeyRefused { .. }), "{error}");
+        assert!(
+            matches!(
+                &error,
+                HostError {
+                    kind: HostErrorKind::KeyRefused,
+                    ..
+                }
+            ),
+            "{error}"
+        );
     }
 }
 
@@ -861,7 +879,16 @@ async fn a_host_key_that_is_not_known_is_not_accepted() {
         ..address(&sshd)
     })
     .await;
-    assert!(matches!(&error, HostError::HostKey { changed: false, .. }), "{error}");
+    assert!(
+        matches!(
+            &error,
+            HostError {
+                kind: HostErrorKind::UnknownHostKey,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let known = SftpAddress {
         host_key: None,
         known_hosts: Some(sshd.known_hosts.clone()),
@@ -884,7 +911,16 @@ async fn another_host_key_than_the_pinned_one_is_not_accepted() {
             ..address(&sshd)
         })
         .await;
-        assert!(matches!(&error, HostError::HostKey { changed: true, .. }), "{error}");
+        assert!(
+            matches!(
+                &error,
+                HostError {
+                    kind: HostErrorKind::OtherHostKey,
+                    ..
+                }
+            ),
+            "{error}"
+        );
     }
 }
 
@@ -892,14 +928,32 @@ async fn another_host_key_than_the_pinned_one_is_not_accepted() {
 async fn a_server_without_sftp_is_distinguished_from_one_that_cannot_be_reached() {
     let sshd = Sshd::start_without_sftp(Jail::Plain);
     let error = failure(address(&sshd)).await;
-    assert!(matches!(&error, HostError::NoSftp { .. }), "{error}");
+    assert!(
+        matches!(
+            &error,
+            HostError {
+                kind: HostErrorKind::NoSftp,
+                ..
+            }
+        ),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_shell_that_greets_is_no_sftp() {
     let sshd = Sshd::start_with(Jail::Plain, "ForceCommand /bin/echo Welcome, stranger");
     let error = failure(address(&sshd)).await;
-    assert!(matches!(&error, HostError::NoSftp { .. }), "{error}");
+    assert!(
+        matches!(
+            &error,
+            HostError {
+                kind: HostErrorKind::NoSftp,
+                ..
+            }
+        ),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -908,7 +962,7 @@ async fn a_server_that_lacks_an_extension_is_refused_by_its_name() {
         let sshd = Sshd::start_denying(Jail::Plain, &[name]);
         let error = failure(address(&sshd)).await;
         assert!(
-            matches!(&error, HostError::MissingExtension { extension, .. } if extension == name),
+            matches!(&error, HostError { kind: HostErrorKind::MissingExtension, detail, .. } if detail == name),
             "{error}"
         );
     }
@@ -1052,7 +1106,16 @@ async fn a_users_ssh_configuration_can_neither_break_nor_widen_it() {
         ..configured
     })
     .await;
-    assert!(matches!(&error, HostError::HostKey { changed: true, .. }), "{error}");
+    assert!(
+        matches!(
+            &error,
+            HostError {
+                kind: HostErrorKind::OtherHostKey,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let mut left: Vec<_> = fs::read_dir(folder.path())
         .unwrap()
         .map(|e| e.unwrap().file_name())

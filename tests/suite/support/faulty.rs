@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt as _};
-use syntax_publish::host::{Answers, Connect, Host, HostError, Op, RefusalKind};
+use syntax_publish::host::{Answers, Connect, Host, HostError, HostErrorKind, Op, RefusalKind};
 
 use super::intercept::refusal;
 use super::memory::half;
@@ -171,10 +171,7 @@ impl Faulty {
     }
 
     fn lost(&self) -> HostError {
-        HostError::Lost {
-            host: self.inner.name(),
-            detail: "the test broke it".to_owned(),
-        }
+        HostError::new(HostErrorKind::Lost, self.inner.name(), "the test broke it")
     }
 }
 

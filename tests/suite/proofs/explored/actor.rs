@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
-use syntax_publish::host::{Answer, Answers, Connect, Host, HostError, Op, Refusal};
+use syntax_publish::host::{Answer, Answers, Connect, Host, HostError, HostErrorKind, Op, Refusal};
 use tokio::sync::{Notify, oneshot};
 
 use crate::support::intercept::looks_at_lock;
@@ -97,10 +97,7 @@ impl Actor {
 }
 
 fn lost() -> HostError {
-    HostError::Lost {
-        host: "memory".to_owned(),
-        detail: "the scheduler broke it".to_owned(),
-    }
+    HostError::new(HostErrorKind::Lost, "memory".to_owned(), "the scheduler broke it")
 }
 
 impl Desk {
