@@ -300,6 +300,19 @@ fn access_codes(error: &StoreError) -> (u8, &'static str) {
     }
 }
 
+fn host_codes(kind: HostErrorKind) -> (u8, &'static str) {
+    match kind {
+        HostErrorKind::Unreachable => (5, "unreachable"),
+        HostErrorKind::KeyRefused => (5, "key-refused"),
+        HostErrorKind::UnknownHostKey | HostErrorKind::OtherHostKey => (5, "host-key"),
+        HostErrorKind::NoSftp => (5, "no-sftp"),
+        HostErrorKind::MissingExtension => (5, "missing-extension"),
+        HostErrorKind::Folder => (5, "folder"),
+        HostErrorKind::Lost => (5, "connection-lost"),
+        HostErrorKind::Panicked => (1, "panic"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -316,18 +329,5 @@ mod tests {
         for failure in everywhere {
             assert_eq!((failure.exit_code(), failure.code()), (1, "panic"), "{failure:?}");
         }
-    }
-}
-
-fn host_codes(kind: HostErrorKind) -> (u8, &'static str) {
-    match kind {
-        HostErrorKind::Unreachable => (5, "unreachable"),
-        HostErrorKind::KeyRefused => (5, "key-refused"),
-        HostErrorKind::UnknownHostKey | HostErrorKind::OtherHostKey => (5, "host-key"),
-        HostErrorKind::NoSftp => (5, "no-sftp"),
-        HostErrorKind::MissingExtension => (5, "missing-extension"),
-        HostErrorKind::Folder => (5, "folder"),
-        HostErrorKind::Lost => (5, "connection-lost"),
-        HostErrorKind::Panicked => (1, "panic"),
     }
 }

@@ -46,7 +46,7 @@ fn path(text: &str) -> SitePath {
     SitePath::new(text).unwrap()
 }
 
-impl Files for HashMap<SitePath, File> {
+impl<S: std::hash::BuildHasher + Send + Sync> Files for HashMap<SitePath, File, S> {
     fn file(&self, path: &str) -> Option<&File> {
         self.get(path)
     }

@@ -104,7 +104,7 @@ impl Landed {
 }
 
 /// Reads one answer of a flight. A missing answer, and one of another kind, read as `None`.
-pub trait Read<'a>: Sized {
+pub trait Read<'a>: Copy {
     /// The answer as the host gave it, if there is one.
     fn reply(self) -> Option<&'a Reply>;
 

@@ -479,7 +479,7 @@ impl Run {
         what: &str,
         command: impl Future<Output = Result<u8, Failure>>,
     ) -> Result<u8, Failure> {
-        let outcome = Box::pin(command).await;
+        let outcome = command.await;
         if let Err(failure) = &outcome {
             let event = match failure {
                 Failure::Delivery(DeliverError::RolledBack { .. }) => "taken-back",

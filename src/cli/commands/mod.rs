@@ -115,7 +115,10 @@ impl Run {
             Command::Publish(options) if options.dry_run => self.plan("publish", &options).await,
             Command::Publish(options) => match options.channel.clone() {
                 Some(name) => Box::pin(self.publish_to_channel(&name, options)).await,
-                None => self.telling_of_failure("publish", self.publish(options)).await,
+                None => {
+                    self.telling_of_failure("publish", Box::pin(self.publish(options)))
+                        .await
+                }
             },
             Command::Plan { timings } => {
                 let options = Publish {
@@ -131,8 +134,14 @@ impl Run {
             Command::Build { out } => self.build(out).await,
             Command::Watch(options) => self.watch(options).await,
             Command::Serve(options) => self.serve(options).await,
-            Command::Rollback(options) => self.telling_of_failure("rollback", self.rollback(options)).await,
-            Command::Promote(options) => self.telling_of_failure("promote", self.promote(options)).await,
+            Command::Rollback(options) => {
+                self.telling_of_failure("rollback", Box::pin(self.rollback(options)))
+                    .await
+            }
+            Command::Promote(options) => {
+                self.telling_of_failure("promote", Box::pin(self.promote(options)))
+                    .await
+            }
             Command::Channels { action: None } => self.channels().await,
             Command::Channels {
                 action: Some(ChannelsAction::Remove { channel }),

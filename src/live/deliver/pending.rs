@@ -98,15 +98,12 @@ impl LiveSite<'_> {
             paid.owed.push(former.clone());
         }
         if all {
-            match live.site {
-                Some(site) => {
-                    let redirects = site.redirects().filter_map(|(address, _)| redirect::path_of(&address));
-                    paths.extend(site.all_files().map(|(path, _)| path).chain(redirects));
-                }
-                None => {
-                    let site = site_of(self.session, live.release).await.ok()?;
-                    paths.extend(site.all_files().map(|(path, _)| path));
-                }
+            if let Some(site) = live.site {
+                let redirects = site.redirects().filter_map(|(address, _)| redirect::path_of(&address));
+                paths.extend(site.all_files().map(|(path, _)| path).chain(redirects));
+            } else {
+                let site = site_of(self.session, live.release).await.ok()?;
+                paths.extend(site.all_files().map(|(path, _)| path));
             }
         }
         Some((purge::urls(&self.public_site.rules, base, paths.iter()), paid))

@@ -255,13 +255,11 @@ pub(super) async fn origin(
 
 /// Whether SFTP answers.
 pub(super) async fn reach_sftp(session: &Session) -> Result<(), HostError> {
-    match timeout(SSH, session.host()).await {
-        Ok(connected) => connected.map(drop),
-        Err(_) => {
-            let detail = format!("it did not answer within {} s", SSH.as_secs());
-            Err(HostError::new(HostErrorKind::Unreachable, session.host_name(), detail))
-        }
-    }
+    let Ok(connected) = timeout(SSH, session.host()).await else {
+        let detail = format!("it did not answer within {} s", SSH.as_secs());
+        return Err(HostError::new(HostErrorKind::Unreachable, session.host_name(), detail));
+    };
+    connected.map(drop)
 }
 
 /// Whether the host runs a command for the key, or why that could not be found out.
