@@ -20,19 +20,16 @@ struct Inner {
 
 impl Counts {
     /// Number of times that the client waited for the host.
-    #[must_use]
     pub fn round_trips(&self) -> u64 {
         self.inner.round_trips.load(Ordering::Relaxed)
     }
 
     /// Number of operations sent.
-    #[must_use]
     pub fn operations(&self) -> u64 {
         self.inner.operations.load(Ordering::Relaxed)
     }
 
     /// Number of content bytes sent.
-    #[must_use]
     pub fn payload(&self) -> u64 {
         self.inner.payload.load(Ordering::Relaxed)
     }

@@ -148,28 +148,24 @@ const EACH: u64 = 100;
 
 impl Op {
     /// A symlink with this text.
-    #[must_use]
     pub fn symlink(text: impl Into<String>, at: impl Into<String>) -> Self {
         let (text, at) = (text.into(), at.into());
         Self::Symlink { text, at }
     }
 
     /// A hard link from a path to an additional one.
-    #[must_use]
     pub fn link(from: impl Into<String>, to: impl Into<String>) -> Self {
         let (from, to) = (from.into(), to.into());
         Self::Link { from, to }
     }
 
     /// A rename from a path to another.
-    #[must_use]
     pub fn rename(from: impl Into<String>, to: impl Into<String>) -> Self {
         let (from, to) = (from.into(), to.into());
         Self::Rename { from, to }
     }
 
     /// The number of content bytes that the operation sends to the host.
-    #[must_use]
     pub fn payload(&self) -> usize {
         match self {
             Self::Write { bytes, .. } => bytes.len(),
@@ -179,7 +175,6 @@ impl Op {
 
     /// The longest time that the operation may take, expressed as bytes on the line: its content, and the work of the
     /// host's disk.
-    #[must_use]
     pub fn weight(&self) -> u64 {
         EACH + match self {
             Self::Write { bytes, .. } => bytes.len() as u64,
@@ -193,7 +188,6 @@ impl Op {
     }
 
     /// Whether the operation changes nothing, opens nothing and needs no extension of the protocol.
-    #[must_use]
     pub fn only_reads(&self) -> bool {
         matches!(
             self,
@@ -202,7 +196,6 @@ impl Op {
     }
 
     /// The number of round trips that the operation takes if nothing else is in flight.
-    #[must_use]
     pub fn round_trips(&self) -> u32 {
         match self {
             // Open, read, read the end. A folder with more than some hundred names needs more reads.
@@ -330,7 +323,6 @@ pub struct Refusal {
 
 impl Refusal {
     /// Whether the operation was to open a file, by its record line.
-    #[must_use]
     pub fn is_of_opening(&self) -> bool {
         ["create ", "open "].iter().any(|name| self.op.starts_with(name))
     }

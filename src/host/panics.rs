@@ -4,7 +4,6 @@
 use tokio::task::JoinError;
 
 /// The message of the panic, or that the task was cancelled.
-#[must_use]
 pub fn said(error: JoinError) -> String {
     let Ok(panic) = error.try_into_panic() else {
         return "it was cancelled".to_owned();

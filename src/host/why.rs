@@ -44,7 +44,6 @@ pub enum Why {
 
 impl Why {
     /// Whether the cause is a key that this machine can't use, so the host never refused it.
-    #[must_use]
     pub const fn is_local_key(&self) -> bool {
         matches!(
             self,
@@ -60,13 +59,11 @@ impl Why {
     }
 
     /// Whether the problem may be temporary: the server had too many connections or was restarting.
-    #[must_use]
     pub const fn may_pass(&self) -> bool {
         matches!(self, Self::Dropped | Self::NobodyListens)
     }
 
     /// The problem with a key, in words that follow the name of its file.
-    #[must_use]
     pub const fn of_key(&self) -> &'static str {
         match self {
             Self::KeyMissing => "the file does not exist",
@@ -80,7 +77,6 @@ impl Why {
     }
 
     /// How to fix the problem, and on which machine; `None` if the error already says everything that is known.
-    #[must_use]
     pub const fn fix(&self) -> Option<&'static str> {
         Some(match self {
             Self::Unknown => return None,

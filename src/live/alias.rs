@@ -18,7 +18,6 @@ pub enum AliasFault {
 
 impl AliasFault {
     /// Judges an answer, and the fault of the certificate that came with it. The name should lead to the URL `wanted`.
-    #[must_use]
     pub fn of(answer: &Response, certificate: Option<&str>, wanted: &str) -> Option<Self> {
         match answer.header("location") {
             Some(to) if matches!(answer.status, 301 | 302 | 303 | 307 | 308) => {
@@ -30,7 +29,6 @@ impl AliasFault {
     }
 
     /// Describes what the name does, as a sentence without its subject.
-    #[must_use]
     pub fn message(&self) -> String {
         match self {
             Self::NoAnswer(why) => format!("can't be reached: {}", printable(why)),
@@ -42,7 +40,6 @@ impl AliasFault {
     }
 
     /// What the user can do about it.
-    #[must_use]
     pub const fn fix(&self) -> &'static str {
         match self {
             Self::NoAnswer(_) => {

@@ -68,7 +68,6 @@ static POLISH: CdnFeature = CdnFeature {
 
 /// Returns the feature that rewrote a response, if it left its mark. Of the features in [`REWRITERS`], harmful ones are
 /// preferred.
-#[must_use]
 pub fn rewriter(answer: &Response, body: &[u8]) -> Option<&'static CdnFeature> {
     if POLISH.marks.iter().any(|mark| answer.header(mark).is_some()) {
         return Some(&POLISH);
@@ -79,7 +78,6 @@ pub fn rewriter(answer: &Response, body: &[u8]) -> Option<&'static CdnFeature> {
 }
 
 /// Whether a response came through a CDN, judged by the headers that CDNs add.
-#[must_use]
 pub fn answered(answer: &Response) -> bool {
     let named = |name: &str| answer.header(name).is_some();
     named("cf-ray") || named("cf-cache-status") || named("x-cache") || named("via") || named("x-served-by")
@@ -89,7 +87,6 @@ pub fn answered(answer: &Response) -> bool {
 const MOST_SHOWN: usize = 100;
 
 /// Returns what the CDN reports about its cache: "cf-cache-status HIT, age 3600".
-#[must_use]
 pub fn cached(answer: &Response) -> Option<String> {
     let short = |value: &str| value.chars().take(MOST_SHOWN).collect::<String>();
     let status = ["cf-cache-status", "x-cache"]
@@ -101,19 +98,16 @@ pub fn cached(answer: &Response) -> Option<String> {
 }
 
 /// Whether the CDN challenges the visitor to prove that they are human.
-#[must_use]
 pub fn is_challenge(answer: &Response) -> bool {
     answer.header("cf-mitigated") == Some("challenge")
 }
 
 /// Whether the status means that the CDN got no answer from the origin.
-#[must_use]
 pub const fn is_edge_error(status: u16) -> bool {
     matches!(status, 520..=527 | 530)
 }
 
 /// The usual cause of one of Cloudflare's own error statuses.
-#[must_use]
 pub const fn cause(status: u16) -> &'static str {
     match status {
         520 => "the origin sent something that is no answer, or reset the connection",

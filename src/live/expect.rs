@@ -24,7 +24,6 @@ pub struct Expected {
 }
 
 /// Returns the expected response to a question, for a release that consists of these files.
-#[must_use]
 pub fn expected(rules: &Rules, files: &dyn Files, question: &Question) -> Expected {
     let is_file = |path: &str| files.file(path).is_some();
     let (outcome, not_found) = match Address::parse(question.target.as_bytes()) {

@@ -12,7 +12,6 @@ const NAMED: usize = 3;
 
 /// Returns a summary such as "6 of 108 requests failed, all for /prices (new page)". `total` is the number of requests
 /// that were sent, if known. `remark` returns what is special about a file.
-#[must_use]
 pub fn failures<'f>(
     findings: impl Iterator<Item = &'f Finding>,
     total: Option<usize>,

@@ -109,7 +109,6 @@ pub enum Flaw {
 
 impl Flaw {
     /// A short name of the kind, for scripts and for comparisons.
-    #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NoAnswer(_) => "no-answer",
@@ -135,7 +134,6 @@ impl Flaw {
     }
 
     /// How severe the flaw is.
-    #[must_use]
     pub const fn severity(&self) -> Severity {
         match self {
             Self::NoEncoding(_)
@@ -150,7 +148,6 @@ impl Flaw {
     }
 
     /// Whether there was no response, or a response other than the requested file.
-    #[must_use]
     pub const fn is_another_answer(&self) -> bool {
         matches!(
             self,
@@ -164,7 +161,6 @@ impl Flaw {
     }
 
     /// Whether the flaw is an error in the response itself, which the release may have caused.
-    #[must_use]
     pub const fn is_of_the_release(&self) -> bool {
         matches!(self.severity(), Severity::Error)
             && !matches!(
@@ -198,7 +194,6 @@ pub struct Finding {
 impl Finding {
     /// The path that was requested, or `/` for a finding about the connection. After another name of the site, if that was
     /// asked.
-    #[must_use]
     pub fn path(&self) -> String {
         let name = match &self.flaw {
             Flaw::Alias { name, .. } => name,
@@ -209,13 +204,11 @@ impl Finding {
     }
 
     /// How severe the finding is.
-    #[must_use]
     pub fn severity(&self) -> Severity {
         self.flaw.severity()
     }
 
     /// Describes what is wrong, in one line.
-    #[must_use]
     pub fn message(&self) -> String {
         let asked = self.question.as_ref().map_or("", |question| match question.accept {
             Accept::Plain | Accept::Browser => "",
@@ -251,7 +244,6 @@ impl Finding {
     }
 
     /// What the user can do about it.
-    #[must_use]
     pub fn fix(&self) -> &'static str {
         if self.by_cdn && self.side == Side::Public {
             return fix_behind_cdn(&self.flaw);

@@ -46,7 +46,6 @@ pub struct Notice {
 
 impl Notice {
     /// The body to send: all fields, or the filled template.
-    #[must_use]
     pub fn body(&self, template: Option<&str>) -> String {
         let all = serde_json::to_value(self).unwrap_or_default();
         let Some(template) = template else {

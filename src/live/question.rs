@@ -29,7 +29,6 @@ pub enum Accept {
 
 impl Accept {
     /// The value of `Accept-Encoding`.
-    #[must_use]
     pub const fn header(self) -> &'static str {
         match self {
             Self::Plain => "identity",
@@ -70,7 +69,6 @@ pub struct Question {
 
 impl Question {
     /// The deployment that the client claims to be of.
-    #[must_use]
     pub fn deployment(&self) -> Option<&str> {
         match &self.subject {
             Subject::Deployment(id) => Some(id),
@@ -107,7 +105,6 @@ const LONGEST_SAMPLE: u64 = 1 << 20;
 
 /// Returns the questions to put to a site after these changes. `files` and `all` are all files of the site. `mark` is
 /// used to make addresses that were never requested before.
-#[must_use]
 pub fn questions<'a>(
     rules: &Rules,
     files: &dyn Files,

@@ -15,7 +15,6 @@ pub struct Baseline {
 
 /// Returns the findings that the new release is at fault for: failures at the origin that did not occur in the same
 /// form before. A failure of a new file is excused if any failure of the same kind occurred before.
-#[must_use]
 pub fn regressions<'f>(after: &'f [Finding], before: &Baseline) -> Vec<&'f Finding> {
     // If the site did not answer before, it is unknown what was right.
     if before.findings.iter().any(|finding| finding.flaw.code() == "no-answer") {
@@ -51,7 +50,6 @@ fn kind(finding: &Finding) -> &'static str {
 }
 
 /// Whether visitors get the release: there is no error, whether or not the release is at fault.
-#[must_use]
 pub fn is_fine<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> bool {
     let mut findings = findings.into_iter();
     findings.all(|finding| finding.severity() != Severity::Error)
@@ -59,7 +57,6 @@ pub fn is_fine<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> bool {
 
 /// Whether the finding may disappear if the question is repeated a moment later, because a CDN edge still has the
 /// previous release.
-#[must_use]
 pub fn may_pass(finding: &Finding) -> bool {
     finding.side == Side::Public && (kind(finding) == "bytes" || finding.is_removed())
 }

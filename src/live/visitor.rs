@@ -107,7 +107,6 @@ pub struct Expectations<'a> {
 
 impl Visit {
     /// Returns a finding, with the command that repeats the request.
-    #[must_use]
     pub fn finding(&self, question: Option<&Question>, flaw: Flaw, answer: Option<&Response>) -> Finding {
         Finding {
             side: self.side,
@@ -230,7 +229,6 @@ impl Visitor {
     }
 
     /// Where and how the visitor sends questions.
-    #[must_use]
     pub fn visit(&self) -> &Visit {
         &self.visit
     }

@@ -26,7 +26,6 @@ pub struct ChannelLink {
 }
 
 /// Whether a channel's last publish was longer ago than a channel stays.
-#[must_use]
 pub fn is_expired(since: Time, now: Time, expire: Duration) -> bool {
     let expire = Time::try_from(expire.as_secs()).unwrap_or(Time::MAX);
     now.saturating_sub(since) > expire

@@ -35,13 +35,11 @@ impl Content {
     }
 
     /// Whether this is an encoding that came with the export, so that it can't be made again.
-    #[must_use]
     pub fn is_given(&self) -> bool {
         matches!(self.encoded, Some((_, Recipe::Given { .. })))
     }
 
     /// Returns the path of the object that contains these bytes.
-    #[must_use]
     pub fn object(&self) -> String {
         match self.encoded {
             Some((coding, recipe)) => layout::encoded_object(self.digest, coding, recipe),
@@ -50,7 +48,6 @@ impl Content {
     }
 
     /// Returns the name of these bytes next to a file that is called `name`.
-    #[must_use]
     pub fn beside(&self, name: &str) -> String {
         match self.encoded {
             Some((coding, _)) => coding.beside(name),

@@ -173,7 +173,6 @@ pub enum Error {
 
 impl Error {
     /// There is no such release. The others were not listed.
-    #[must_use]
     pub fn no_release(wanted: &ReleaseId) -> Self {
         Self::NoSuchRelease {
             wanted: wanted.to_string(),

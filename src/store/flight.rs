@@ -67,7 +67,6 @@ impl Flight {
     }
 
     /// The operations so far.
-    #[must_use]
     pub fn ops(&self) -> &[Op] {
         &self.ops
     }
@@ -85,13 +84,11 @@ pub struct Landed(Answers);
 
 impl Landed {
     /// Wraps the answers to a flight, so that its tickets can read them.
-    #[must_use]
     pub fn new(answers: Answers) -> Self {
         Self(answers)
     }
 
     /// The answer to an operation.
-    #[must_use]
     pub fn to(&self, ticket: Ticket) -> Option<&Reply> {
         self.0.get(ticket.0)
     }

@@ -57,7 +57,6 @@ pub struct Pending {
 
 impl Pending {
     /// Whether there is no purge.
-    #[must_use]
     pub fn is_nothing(&self) -> bool {
         self.owed.is_empty() && !self.owed_all
     }
@@ -76,13 +75,11 @@ impl Pending {
 
 impl Delivery {
     /// Parses the text. A text that can't be parsed counts as the default.
-    #[must_use]
     pub fn read(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_default()
     }
 
     /// The text of the symlink.
-    #[must_use]
     pub fn text(&self) -> String {
         serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned())
     }
@@ -106,7 +103,6 @@ impl Delivery {
     }
 
     /// Whether any purge is pending.
-    #[must_use]
     pub fn is_owing(&self) -> bool {
         !self.pending.is_nothing()
     }

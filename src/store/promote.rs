@@ -68,7 +68,6 @@ pub async fn read(session: &Session, name: &ChannelName, signers: Option<&Allowe
 
 impl Promotion {
     /// Returns the options of the publish that makes this the live site in place of the release that is live now.
-    #[must_use]
     pub fn publishing(&self, live: StoreSnapshot, options: publish::Options) -> publish::Options {
         publish::Options {
             replaces: Some(Replaced(live.store_state.current.clone())),

@@ -44,7 +44,6 @@ pub struct RemoteCache {
 
 impl RemoteCache {
     /// Reads which manifests there are, and what was live. `target` distinguishes this target from all others.
-    #[must_use]
     pub fn load(folder: &Path, target: &str) -> Self {
         let mut seen = Self {
             file: cache_file::file_of(folder, Path::new(target), "seen"),
@@ -58,7 +57,6 @@ impl RemoteCache {
     }
 
     /// The file of this cache.
-    #[must_use]
     pub fn file(&self) -> &Path {
         &self.file
     }

@@ -66,7 +66,6 @@ pub struct RemoteSource {
 
 impl RemoteSource {
     /// The content of this site. Must be called by a task.
-    #[must_use]
     pub fn new(session: Arc<Session>, site: Site) -> Self {
         Self {
             session,

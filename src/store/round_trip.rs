@@ -14,7 +14,6 @@ const HEADER: &[u8] = b"syntax-publish round trip 1\n";
 
 /// Returns how long a round trip took in the last run that measured one. `target` distinguishes this target from all
 /// others.
-#[must_use]
 pub fn remembered(folder: &Path, target: &str) -> Option<Duration> {
     let nanos = cache_file::load(&file_of(folder, target), HEADER)?;
     Some(Duration::from_nanos(u64::from_le_bytes(nanos.try_into().ok()?)))

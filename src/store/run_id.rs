@@ -5,7 +5,6 @@ use crate::model::release::RunId;
 /// Returns the ID of a new run.
 ///
 /// If the system can't supply randomness, the ID is made from the time and the process ID.
-#[must_use]
 pub fn run_id() -> RunId {
     let mut bytes = [0; 8];
     if getrandom::fill(&mut bytes).is_err() {

@@ -105,7 +105,6 @@ struct SessionState {
 
 impl Session {
     /// Creates a session that connects through `connector` when a connection is first needed.
-    #[must_use]
     pub fn new(connector: Box<dyn Connect>, owner: Owner) -> Self {
         Self {
             connector,
@@ -134,13 +133,11 @@ impl Session {
     }
 
     /// Returns the observer.
-    #[must_use]
     pub fn observer(&self) -> &dyn Observer {
         &*self.observer
     }
 
     /// Returns the timeouts and pauses.
-    #[must_use]
     pub fn pace(&self) -> Pace {
         self.pace
     }
@@ -150,32 +147,27 @@ impl Session {
     }
 
     /// Returns the owner of the run: who runs it, and what it is.
-    #[must_use]
     pub fn owner(&self) -> &Owner {
         &self.owner
     }
 
     /// Returns the host's name for messages.
-    #[must_use]
     pub fn host_name(&self) -> String {
         self.connector.name()
     }
 
     /// Returns the counters of what was transferred so far.
-    #[must_use]
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
 
     /// Returns the shortest time in which the host answered a flight of one round trip. `None` if there was no such
     /// flight.
-    #[must_use]
     pub fn fastest_round_trip(&self) -> Option<Duration> {
         self.state().fastest
     }
 
     /// Returns what is known to be live.
-    #[must_use]
     pub fn live(&self) -> Live {
         self.state().live.clone()
     }
@@ -272,7 +264,6 @@ impl Session {
     }
 
     /// Whether the connected host can copy between its files.
-    #[must_use]
     pub fn copies(&self) -> bool {
         let state = self.state();
         !state.forgoes_copies && state.host.as_ref().is_some_and(|host| host.copies())

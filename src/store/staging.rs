@@ -59,7 +59,6 @@ const FOLDERS: [&str; 4] = ["f", "t", "p", "trash"];
 
 impl StagingDir {
     /// Returns the staging directory of a new run. [`Self::set_up`] makes it on the host.
-    #[must_use]
     pub fn new(run: RunId) -> Self {
         Self {
             run,
@@ -88,13 +87,11 @@ impl StagingDir {
     }
 
     /// Returns the run's ID.
-    #[must_use]
     pub fn run(&self) -> &RunId {
         &self.run
     }
 
     /// Returns the current path of a name in the staging directory, relative to the docroot.
-    #[must_use]
     pub fn path(&self, name: &str) -> String {
         if self.holding {
             self.path_holding(name)
@@ -104,13 +101,11 @@ impl StagingDir {
     }
 
     /// Returns its path while the run prepares.
-    #[must_use]
     pub fn path_preparing(&self, name: &str) -> String {
         format!("{}/{name}", layout::workshop_preparing(&self.run))
     }
 
     /// Returns its path once the run holds the lock.
-    #[must_use]
     pub fn path_holding(&self, name: &str) -> String {
         format!("{}/{name}", layout::workshop_holding(&self.run))
     }
@@ -191,7 +186,6 @@ impl StagingDir {
     }
 
     /// Returns how many temporary files are open and unused.
-    #[must_use]
     pub fn free_temps(&self) -> usize {
         self.free.len()
     }
@@ -207,7 +201,6 @@ impl StagingDir {
     }
 
     /// Returns the handle of a tree's manifest, if it is open to copy from.
-    #[must_use]
     pub(crate) fn base(&self, tree: Digest) -> Option<Handle> {
         let base = self.bases.iter().find(|(digest, _)| *digest == tree);
         base.map(|(_, handle)| *handle)
@@ -274,7 +267,6 @@ impl StagingDir {
     }
 
     /// Whether the lock was acquired.
-    #[must_use]
     pub fn is_holding(&self) -> bool {
         self.holding
     }

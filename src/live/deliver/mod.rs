@@ -93,7 +93,6 @@ impl DeliveryReport {
     }
 
     /// Whether visitors get the release.
-    #[must_use]
     pub fn is_fine(&self) -> bool {
         is_fine(self.findings())
     }

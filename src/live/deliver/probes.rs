@@ -53,7 +53,6 @@ pub enum SideOutcome {
 
 impl SideOutcome {
     /// What was seen, if the side was checked.
-    #[must_use]
     pub fn seen(&self) -> Option<&SideResult> {
         match self {
             Self::NotWanted | Self::Unreachable(_) => None,
@@ -62,7 +61,6 @@ impl SideOutcome {
     }
 
     /// Returns what is wrong.
-    #[must_use]
     pub fn findings(&self) -> &[Finding] {
         self.seen().map_or(&[], |seen| &seen.findings)
     }
@@ -120,7 +118,6 @@ impl Drop for ProbeSide {
 
 impl Probes {
     /// Starts to connect to the sides to check, for at most `patience`.
-    #[must_use]
     pub fn begin(origin: Option<(Visit, Need)>, public: Option<Visit>, patience: Duration) -> Self {
         Self {
             origin: origin.map(|(visit, need)| ProbeSide::new(visit, need, patience)),
@@ -129,7 +126,6 @@ impl Probes {
     }
 
     /// Whether there is no side to check.
-    #[must_use]
     pub fn is_nothing(&self) -> bool {
         self.origin.is_none() && self.public.is_none()
     }

@@ -397,7 +397,6 @@ impl Url {
 }
 
 /// Parses the address of a resolver. The port is 53 if none is given.
-#[must_use]
 pub fn resolver(text: &str) -> Option<SocketAddr> {
     text.parse()
         .ok()

@@ -209,7 +209,6 @@ where
 
 impl Connection {
     /// What is known about the connection.
-    #[must_use]
     pub fn facts(&self) -> &ConnectionFacts {
         &self.facts
     }

@@ -29,7 +29,6 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Returns the host and port to connect to.
-    #[must_use]
     pub fn address(&self) -> (&str, u16) {
         self.at
             .as_ref()
@@ -37,7 +36,6 @@ impl Endpoint {
     }
 
     /// The name, with the port unless it is the default port: the value of `Host`.
-    #[must_use]
     pub fn authority(&self) -> String {
         let usual = if self.tls { 443 } else { 80 };
         if self.port == usual {
@@ -81,20 +79,17 @@ impl Endpoint {
     }
 
     /// Whether the connection is safe from eavesdropping and tampering, because it uses TLS or stays on this machine.
-    #[must_use]
     pub fn is_private(&self) -> bool {
         self.tls || crate::config::is_loopback(self.address().0)
     }
 
     /// The URL of a target.
-    #[must_use]
     pub fn url(&self, target: &str) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         format!("{scheme}://{}{target}", self.authority())
     }
 
     /// Returns the endpoint of a URL, and the URL's path and query. `None` if the URL has no host or no known port.
-    #[must_use]
     pub fn of(url: &url::Url) -> Option<(Self, String)> {
         let name = url.host_str()?;
         let name = name
@@ -113,7 +108,6 @@ impl Endpoint {
 }
 
 /// The host as written in a URL: an IPv6 address gets brackets.
-#[must_use]
 pub fn bracketed(host: &str) -> String {
     if host.contains(':') {
         format!("[{host}]")
@@ -166,7 +160,6 @@ pub struct Request {
 
 impl Request {
     /// A request without a body.
-    #[must_use]
     pub fn get(target: String, headers: &[(&'static str, &str)]) -> Self {
         Self {
             method: "GET",
@@ -180,7 +173,6 @@ impl Request {
     }
 
     /// A request with JSON as its body.
-    #[must_use]
     pub fn post(target: String, json: String) -> Self {
         Self {
             method: "POST",
@@ -204,7 +196,6 @@ pub struct Response {
 
 impl Response {
     /// Returns the value of the first header with a name, which must be in lower case.
-    #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         headers

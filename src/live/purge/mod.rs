@@ -109,7 +109,6 @@ pub enum PurgeError {
 
 impl PurgeError {
     /// What the user can do about it.
-    #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::Http { .. } | Self::Busy { .. } => "the next publish purges it, too; or purge it by hand",
@@ -124,7 +123,6 @@ impl PurgeError {
 }
 
 /// Returns the URLs of everything that changed: every form under which each path is reachable, below `origin`.
-#[must_use]
 pub fn urls<'a>(rules: &Rules, origin: &str, paths: impl Iterator<Item = &'a SitePath>) -> Vec<String> {
     let mut urls = BTreeSet::new();
     for path in paths {
@@ -210,7 +208,6 @@ pub struct Token {
 
 impl Token {
     /// The token in an environment variable. `text` is `None` if the variable is not set.
-    #[must_use]
     pub fn new(variable: String, text: Option<String>) -> Self {
         Self { variable, text }
     }

@@ -438,7 +438,6 @@ async fn read_entrance(session: &Session, head: &Head, answers: &Landed) -> Resu
 }
 
 /// The release that the text of `current` names; `None` if it names none.
-#[must_use]
 pub fn read_current(text: &str) -> Option<ReleaseId> {
     layout::read_slot(&Slot::Live, text)
 }

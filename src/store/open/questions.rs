@@ -45,7 +45,6 @@ pub struct PendingQuestions {
 
 impl PendingQuestions {
     /// Prepares the operations for some questions. Manifests take a second flight, which [`Self::read`] sends.
-    #[must_use]
     pub fn new(questions: impl IntoIterator<Item = HostQuestion>) -> Self {
         let mut asking = Self::default();
         for question in questions {

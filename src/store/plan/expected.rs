@@ -28,7 +28,6 @@ pub trait Recall {
 /// The manifests that this takes are put into `facts`. Their digests determine their content, whatever is live.
 ///
 /// `None` if not enough was seen, or if there are more questions than a guess is worth.
-#[must_use]
 pub fn expected_questions(site: &Site, seen: &dyn Recall, facts: &mut HostFacts) -> Option<BTreeSet<HostQuestion>> {
     let mut expected = HostFacts {
         current: facts.current.clone(),
@@ -70,7 +69,6 @@ const MOST_ROUNDS: usize = 8;
 
 /// The files that are expected to be sent if the release that was seen last is still live, and the host has nothing else
 /// of this site. `None` if not enough was seen.
-#[must_use]
 pub fn expected_content(site: &Site, seen: &dyn Recall) -> Option<Vec<Wanted>> {
     let (release, root) = seen.live()?;
     let mut guess = HostFacts {

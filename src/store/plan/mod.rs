@@ -90,7 +90,6 @@ pub struct HostFacts {
 
 impl HostFacts {
     /// The manifest of a tree; `None` if it is not known, missing or damaged.
-    #[must_use]
     pub fn manifest(&self, digest: Digest) -> Option<&Tree> {
         self.manifests.get(&digest)?.as_ref()
     }
@@ -103,7 +102,6 @@ impl HostFacts {
     }
 
     /// The findings of the live release, with which those of a site are compared.
-    #[must_use]
     pub fn live_findings(&self) -> Reference {
         let Some(release) = &self.current else {
             return Reference::Nothing;
@@ -115,7 +113,6 @@ impl HostFacts {
 }
 
 /// Returns the open questions about the findings of the live release, if that is known.
-#[must_use]
 pub fn findings_questions(facts: &HostFacts) -> BTreeSet<HostQuestion> {
     let Some(release) = &facts.current else {
         return BTreeSet::new();
@@ -203,7 +200,6 @@ fn linkable_tree<'a>(changed: &ChangedFolder<'_>, facts: &'a HostFacts) -> Optio
 }
 
 /// Returns everything worth asking now that hasn't been asked. Empty if the plan can be made.
-#[must_use]
 pub fn questions(site: &Site, facts: &HostFacts) -> BTreeSet<HostQuestion> {
     let mut asked = BTreeSet::new();
     if facts.current.is_some() && facts.live.is_empty() {
@@ -259,7 +255,6 @@ pub fn questions(site: &Site, facts: &HostFacts) -> BTreeSet<HostQuestion> {
 }
 
 /// Returns the questions to ask before anything is known: which trees the live release has near its top.
-#[must_use]
 pub fn opening_questions(site: &Site) -> BTreeSet<HostQuestion> {
     let mut paths: Vec<&SitePath> = site.folders.keys().collect();
     // The sort is stable, so the top folder stays first.
@@ -270,7 +265,6 @@ pub fn opening_questions(site: &Site) -> BTreeSet<HostQuestion> {
 
 /// Returns trees of the live release whose manifests will be worth copying from, as far as that is known: at most
 /// `most`, and none if it isn't known yet what is live.
-#[must_use]
 pub fn bases(site: &Site, facts: &HostFacts, most: usize) -> Vec<Digest> {
     let changed = changed_folders(site, facts, &mut BTreeSet::new());
     let wide = changed.iter().filter_map(|folder| {
@@ -346,13 +340,11 @@ fn changes_and_whether_known(site: &Site, former: Option<Digest>, facts: &HostFa
 }
 
 /// All files of a site as changes, for when nothing was live before.
-#[must_use]
 pub(crate) fn all_as_changes(site: &Site) -> Changes {
     changes(site, None, &HostFacts::default()).unwrap_or_default()
 }
 
 /// Returns the files that were at the paths that change; `None` for a path that had none.
-#[must_use]
 pub fn former_files(changes: &Changes, facts: &HostFacts) -> HashMap<SitePath, Option<File>> {
     let former = |path: &SitePath| {
         let folder = live_tree(&path.parent()?, facts)??;
@@ -394,7 +386,6 @@ pub struct Wanted {
 
 impl Wanted {
     /// A file of which nothing must be sent yet.
-    #[must_use]
     pub fn nothing_of(file: &File, path: SitePath) -> Self {
         Self {
             digest: file.digest,

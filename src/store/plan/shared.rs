@@ -22,7 +22,6 @@ const SHORTEST: usize = 512;
 
 /// Returns the runs of complete lines that both texts have, in the order of the new one. No line occurs twice in a
 /// manifest.
-#[must_use]
 pub fn runs(former: &str, new: &str) -> Vec<SharedRun> {
     let places: HashMap<&str, usize> = lines(former).map(|(at, line)| (line, at)).collect();
     let mut runs: Vec<SharedRun> = Vec::new();

@@ -103,7 +103,6 @@ impl Listing {
     /// Whether a publish that is done should prune: if there are more releases than the retention keeps, or a channel
     /// has expired, and pruning is cheap compared to the publish or was not done for a day. Channels have a release
     /// each.
-    #[must_use]
     pub fn makes_due(mut self, options: &Options, slot: &Slot, published: &Published) -> bool {
         let now = published.release.made();
         if let (Slot::Channel(name), Some(now)) = (slot, now) {

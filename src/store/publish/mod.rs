@@ -92,7 +92,6 @@ pub struct Options {
 impl Options {
     /// The options of a publish that makes a site live and is refused for nothing but the plan. `tool` is the name and
     /// version of this tool.
-    #[must_use]
     pub fn new(tool: impl Into<String>) -> Self {
         Self {
             tool: tool.into(),
@@ -114,7 +113,6 @@ pub struct Job<'a> {
 
 impl<'a> Job<'a> {
     /// Makes a job.
-    #[must_use]
     pub const fn new(source: &'a Arc<dyn Source>, site: &'a Site, options: &'a Options) -> Self {
         Self { source, site, options }
     }
@@ -243,7 +241,6 @@ pub async fn publish_probing(
 
 /// Begins to encode what a publish is expected to send, judging by what this machine published last. It may all be
 /// needless: nothing is known from the host yet.
-#[must_use]
 pub fn make_ahead(source: &Arc<dyn Source>, site: &Site, seen: &RemoteCache) -> Option<MadeAhead> {
     MadeAhead::begin(source, plan::expected_content(site, seen)?)
 }

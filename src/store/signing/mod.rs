@@ -62,7 +62,6 @@ pub enum SignatureVerdict {
 
 impl SignatureVerdict {
     /// Returns what is wrong, in words that follow "the release"; `None` for a good signature.
-    #[must_use]
     pub fn problem(&self) -> Option<String> {
         match self {
             Self::Good(_) => None,

@@ -59,20 +59,17 @@ pub struct Building<'p> {
 }
 
 /// Returns the name of a new tree in the staging directory.
-#[must_use]
 pub fn tree_name(index: usize) -> String {
     format!("t/{index}")
 }
 
 /// Returns the name of an addition to the pool in the staging directory.
-#[must_use]
 pub fn pool_name(index: usize) -> String {
     format!("p/{index}")
 }
 
 impl<'p> Building<'p> {
     /// Prepares to build everything that a plan needs: trees, additions to the pool, and before them the riding writes.
-    #[must_use]
     pub fn new(
         session: &'p Session,
         plan: &'p Plan,
@@ -286,7 +283,6 @@ pub fn pool_ops(plan: &Plan, staging_dir: &StagingDir) -> Vec<Op> {
 /// Returns the refusal because of which the folder of an answer was not made, if the answers to [`pool_ops`] show that it
 /// is not there. A folder that exists is refused in the same way as one that can't be made, so each is looked at. `None` if
 /// all are there, or if nothing could be made because another run took the lock, which the swap finds out.
-#[must_use]
 pub fn refused_answer<'a>(ops: &[Op], answers: &'a [Reply]) -> Option<&'a Refusal> {
     let unmade = ops.iter().zip(answers).find_map(|(op, answer)| match op {
         Op::Lstat(path) if answer.attr().is_none_or(|attr| attr.kind != Kind::Folder) => Some(path),

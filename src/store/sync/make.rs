@@ -67,7 +67,6 @@ type MadeFiles = Arc<Vec<(Wanted, MadeFile)>>;
 
 impl MadeAhead {
     /// Begins to make the files, if they are so few that they would ride.
-    #[must_use]
     pub fn begin(source: &Arc<dyn Source>, wanted: Vec<Wanted>) -> Option<Self> {
         if wanted.is_empty() || !super::may_ride(&wanted) {
             return None;

@@ -118,7 +118,6 @@ pub struct Sender<'a> {
 
 impl<'a> Sender<'a> {
     /// Sends into this staging directory, and gives files these times.
-    #[must_use]
     pub fn new(work: Work<'a>, staging_dir: &'a mut StagingDir, times: Times) -> Self {
         Self {
             work,
@@ -129,7 +128,6 @@ impl<'a> Sender<'a> {
     }
 
     /// Returns where everything is, and the latest time that a file was given.
-    #[must_use]
     pub fn finish(self) -> (StagedObjects, Time) {
         (self.staged_objects, self.times.latest())
     }

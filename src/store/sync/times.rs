@@ -24,7 +24,6 @@ pub struct Times {
 
 impl Times {
     /// Creates the times of a run at `now` (the host's clock) after `generation`.
-    #[must_use]
     pub fn new(now: Time, generation: Option<&Generation>) -> Self {
         let after = generation.map_or(0, |generation| generation.clock + 1);
         // An hour back, so that files of the same size need not get times in the future, which a web server should
@@ -47,7 +46,6 @@ impl Times {
     }
 
     /// Returns the latest time given.
-    #[must_use]
     pub fn latest(&self) -> Time {
         self.latest
     }

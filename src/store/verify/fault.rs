@@ -31,7 +31,6 @@ pub enum CopyPlace {
 
 impl CopyPlace {
     /// Returns the path relative to the docroot.
-    #[must_use]
     pub fn store_path(&self, content: &Content) -> String {
         match self {
             Self::Tree { tree, path } => content.beside(&format!("{}/{}", layout::tree(*tree), path.name())),
@@ -71,7 +70,6 @@ pub enum StoreFlaw {
 
 impl StoreFlaw {
     /// Whether a folder is there, onto which no file or symlink can be renamed.
-    #[must_use]
     pub fn is_folder(&self) -> bool {
         *self == Self::Kind(Kind::Folder)
     }
@@ -211,7 +209,6 @@ pub enum StoreFault {
 
 impl StoreFault {
     /// Returns the public path that visitors would request, or if there is none, the path relative to the docroot.
-    #[must_use]
     pub fn path(&self) -> String {
         match self {
             Self::Document { release, .. } => layout::release_document(release),
@@ -235,7 +232,6 @@ impl StoreFault {
     }
 
     /// Returns what is wrong, in one line.
-    #[must_use]
     pub fn problem(&self) -> String {
         match self {
             Self::Document { flaw, .. } => match flaw {

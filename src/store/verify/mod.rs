@@ -59,7 +59,6 @@ pub struct Verified {
 
 impl Verified {
     /// Returns what is wrong, for reports: the path, and one line.
-    #[must_use]
     pub fn problems(&self) -> Vec<(String, String)> {
         let faults = self.faults.iter();
         faults.map(|fault| (fault.path(), fault.problem())).collect()
