@@ -74,9 +74,10 @@ impl Pending {
 }
 
 impl Delivery {
-    /// Parses the text. A text that can't be parsed counts as the default.
-    pub fn read(text: &str) -> Self {
-        serde_json::from_str(text).unwrap_or_default()
+    /// Parses the text. None, and one that can't be parsed, count as the default.
+    pub fn read(text: Option<String>) -> Self {
+        text.and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default()
     }
 
     /// The text of the symlink.
@@ -133,7 +134,7 @@ mod tests {
         let second = first.owing(Some(&id("b")), &run('2')).owing(Some(&id("a")), &run('3'));
         assert_eq!(second.pending.owed, [id("a"), id("b")]);
         assert!(second.release.is_none());
-        assert_eq!(Delivery::read(&second.text()), second);
+        assert_eq!(Delivery::read(Some(second.text())), second);
     }
 
     #[test]
@@ -149,7 +150,9 @@ mod tests {
         assert_eq!(owing.pending.without(&paid('1')), owing.pending);
         assert_eq!(owing.pending.without(&Pending::default()), owing.pending);
         // As earlier versions wrote it, without a swap.
-        let older = Delivery::read(r#"{"release":"b","at":7,"problems":0,"owed":["a"],"owed_all":true}"#);
+        let older = Delivery::read(Some(
+            r#"{"release":"b","at":7,"problems":0,"owed":["a"],"owed_all":true}"#.to_owned(),
+        ));
         let paid = older.pending.clone();
         assert!(older.is_owing() && older.pending.without(&paid).is_nothing());
     }
@@ -166,6 +169,6 @@ mod tests {
 
     #[test]
     fn foreign_text_says_nothing() {
-        assert_eq!(Delivery::read("what?"), Delivery::default());
+        assert_eq!(Delivery::read(Some("what?".to_owned())), Delivery::default());
     }
 }

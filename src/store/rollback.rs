@@ -337,8 +337,7 @@ struct UnderLock {
 /// its content would be lost.
 async fn delivery_of(session: &Session, answer: Option<&Reply>) -> Result<Delivery, Error> {
     done_or_gone(session, answer).await?;
-    let text = answer.text();
-    Ok(text.map(|text| Delivery::read(&text)).unwrap_or_default())
+    Ok(Delivery::read(answer.text()))
 }
 
 /// Returns the generation that names this run as the last one that changed anything. It keeps the store's clock, which
@@ -370,7 +369,8 @@ impl LockedChange {
     fn note(&self, found: &UnderLock, run: &RunId) -> Option<Delivery> {
         match self {
             Self::Swap { from, owes, .. } => owes.then(|| found.delivery.owing(Some(from), run)),
-            Self::Note { note, paid, .. } => Some(Delivery {
+            // If another release is live, the run that made it live notes what is known of that.
+            Self::Note { of, note, paid } => (found.current.as_ref() == Some(of)).then(|| Delivery {
                 at: found.now,
                 pending: found.delivery.pending.without(paid),
                 ..note.clone()
@@ -434,30 +434,25 @@ impl LockedChange {
         if self.reason().is_some() {
             ops.push(Op::rename(staging_dir.path_holding("hold"), layout::HOLD));
         }
-        let note = self.note(found, &staging_dir.run().clone());
-        let current = found.current.as_ref();
-        let noting = |staging_dir: &mut StagingDir, note: Delivery| {
-            let made = staging_dir.symlink("delivery", note.text());
-            let rename = Op::rename(staging_dir.path_holding("delivery"), layout::DELIVERY);
+        if let Self::Swap { to, from, .. } = self {
+            if found.current.as_ref() != Some(from) {
+                let by = found.current.clone();
+                return Err(Error::ConcurrentPublish { by });
+            }
+            if !found.there {
+                return Err(Error::no_release(to));
+            }
+        }
+        if let Some(note) = self.note(found, staging_dir.run()) {
+            ops.push(staging_dir.symlink("delivery", note.text()));
+            ops.push(Op::rename(staging_dir.path_holding("delivery"), layout::DELIVERY));
             staging_dir.moved_out("delivery");
-            [made, rename]
-        };
+        }
         match self {
-            Self::Hold { .. } => {}
-            Self::Note { of, .. } if current != Some(of) => {}
-            Self::Note { .. } => ops.extend(note.into_iter().flat_map(|note| noting(staging_dir, note))),
+            Self::Hold { .. } | Self::Note { .. } => {}
             Self::Resume => ops.push(staging_dir.move_away(layout::HOLD)),
             Self::RemoveChannel { name } => ops.push(staging_dir.move_away(layout::channel(name))),
-            Self::Swap { to, from, .. } => {
-                if current != Some(from) {
-                    return Err(Error::ConcurrentPublish { by: current.cloned() });
-                }
-                if !found.there {
-                    return Err(Error::no_release(to));
-                }
-                ops.extend(note.into_iter().flat_map(|note| noting(staging_dir, note)));
-                ops.push(swap(to, &Slot::Live, staging_dir));
-            }
+            Self::Swap { to, .. } => ops.push(swap(to, &Slot::Live, staging_dir)),
         }
         Ok(ops)
     }

@@ -328,9 +328,7 @@ fn every_header(replies: &Replies, known: SiteFacts<'_>) -> Outcome {
     for Sent { kind, asked, answer } in kinds(replies) {
         number += 1;
         for (name, wanted) in expected_headers(known, asked) {
-            let of_name = |(sent, _): &&(String, String)| sent.eq_ignore_ascii_case(&name);
-            let lines = answer.headers.iter().filter(of_name).map(|(_, value)| value.as_str());
-            let sent = distinct(lines);
+            let sent = distinct(answer.all(&name));
             if sent == distinct(wanted.iter().map(String::as_str)) {
                 continue;
             }
@@ -361,12 +359,7 @@ fn cache(replies: &Replies) -> Outcome {
             ("a file of the build", 200) => forever,
             _ => page,
         };
-        let all: Vec<&str> = answer
-            .headers
-            .iter()
-            .filter(|(name, _)| name == "cache-control")
-            .map(|(_, value)| value.as_str())
-            .collect();
+        let all: Vec<&str> = answer.all("cache-control").collect();
         if all != [wanted] {
             let sent = if all.is_empty() {
                 "nothing".to_owned()

@@ -195,12 +195,15 @@ pub struct Response {
 }
 
 impl Response {
-    /// Returns the value of the first header with a name, which must be in lower case.
+    /// Returns the value of the first header with a name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut headers = self.headers.iter();
-        headers
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.all(name).next()
+    }
+
+    /// Returns the values of all headers with a name.
+    pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        let headers = self.headers.iter();
+        headers.filter_map(move |(known, value)| known.eq_ignore_ascii_case(name).then_some(value.as_str()))
     }
 }
 

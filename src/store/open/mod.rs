@@ -418,8 +418,7 @@ async fn read_entrance(session: &Session, head: &Head, answers: &Landed) -> Resu
     let since = answers.to(head.current_link).attr().map(|attr| attr.mtime);
     let changed = answers.to(head.generation_link).attr().map(|attr| attr.mtime);
     let swept = answers.to(head.swept).attr().map(|attr| attr.mtime);
-    let delivery = answers.to(head.delivery).text();
-    let delivery = delivery.map(|text| Delivery::read(&text)).unwrap_or_default();
+    let delivery = Delivery::read(answers.to(head.delivery).text());
     let former = answers.to(head.former).text();
     let former = former.and_then(|text| layout::read_former(&text, current.as_ref()?));
     Ok(StoreState {

@@ -105,7 +105,6 @@ impl UnderLock {
                 _ => AttemptError::Replan(refusal.to_string()),
             });
         }
-        let delivery = answers.to(self.delivery).text();
-        Ok(delivery.map(|text| Delivery::read(&text)).unwrap_or_default())
+        Ok(Delivery::read(answers.to(self.delivery).text()))
     }
 }

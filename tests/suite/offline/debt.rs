@@ -166,7 +166,7 @@ impl World {
             return Vec::new();
         };
         let note = self.memory.disk().text("delivery").unwrap_or_default();
-        let owed = Delivery::read(&note).pending;
+        let owed = Delivery::read(Some(note.clone())).pending;
         let state = self.state();
         let mut forgotten = Vec::new();
         for (path, kept) in &state.edge {
