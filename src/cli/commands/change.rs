@@ -53,7 +53,7 @@ impl Run {
             yields: !slot.is_live(),
             ..retention(workplace, false)
         };
-        let pruned = async {
+        let pruned: Result<_, Error> = async {
             if !published.swapped {
                 return Ok(prune::Pruned::default());
             }
@@ -63,11 +63,11 @@ impl Run {
             } else {
                 Ok(prune::Pruned::default())
             }
-        };
-        match pruned.await {
+        }
+        .await;
+        match pruned {
             Ok(pruned) => changes::pruned(pruned).iter().for_each(|text| self.screen.note(text)),
             Err(error) => {
-                let error: Error = error;
                 let later = again(&self.global, "prune");
                 let text =
                     format!("the publish is done, but old releases could not be pruned: {error}; try `{later}` later");
