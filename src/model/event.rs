@@ -151,6 +151,11 @@ pub trait Observer: Send + Sync {
     /// Handles an event.
     fn notice(&self, event: Event);
 
+    /// Handles the amount of work of a stage.
+    fn measured(&self, stage: Stage, items: u64, bytes: u64) {
+        self.notice(Event::StageMeasured { stage, items, bytes });
+    }
+
     /// Handles that this much more work of a stage is done.
     fn progressed(&self, stage: Stage, items: u64, bytes: u64) {
         self.notice(Event::Progressed { stage, items, bytes });
@@ -159,18 +164,6 @@ pub trait Observer: Send + Sync {
     /// Handles a remark.
     fn note(&self, note: Note) {
         self.notice(Event::Noted(note));
-    }
-}
-
-impl dyn Observer + '_ {
-    /// Reports the amount of work of a running stage.
-    pub fn measured(&self, stage: Stage, items: u64, bytes: u64) {
-        self.notice(Event::StageMeasured { stage, items, bytes });
-    }
-
-    /// Reports that a part of the work was done.
-    pub fn progressed(&self, stage: Stage, items: u64, bytes: u64) {
-        self.notice(Event::Progressed { stage, items, bytes });
     }
 }
 

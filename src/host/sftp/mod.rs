@@ -147,8 +147,8 @@ impl Budget {
 }
 
 impl Sftp {
-    /// Connects, and checks that the server supports what a store needs. The first operations are on their way before the server has answered anything, see
-    /// [`Connect::connect_asking`].
+    /// Connects, and checks that the server supports what a store needs. The first operations are on their way before
+    /// the server has answered anything, see [`Connect::connect_asking`].
     async fn open_asking(address: &SftpAddress, ops: Vec<Op>) -> Result<(Self, Option<EarlyAnswers>), HostError> {
         let (ssh, stdin, stdout) = Ssh::start(address)?;
         // By default the client delays each request by half a millisecond.

@@ -38,7 +38,7 @@ pub(super) fn sessions(address: &SftpAddress, files: usize) -> BoxStream<'_, Box
         };
         let mut address = address.clone();
         address.sharing = Some(sharing);
-        let session: Box<dyn Host> = Box::new(Sftp::open(&address).await.ok()?);
+        let session: Box<dyn Host> = Box::new(Sftp::open_asking(&address, Vec::new()).await.ok()?.0);
         Some((session, (Some(folder), number + 1)))
     });
     opened.boxed()

@@ -220,7 +220,9 @@ impl Publish<'_> {
         self.session.forget_run(staging_dir.run());
         if slot.is_live() {
             self.session.note_live(Some(staged_release.release.clone()));
-            self.session.observer().notice(Event::Swapped(staged_release.release.clone()));
+            self.session
+                .observer()
+                .notice(Event::Swapped(staged_release.release.clone()));
         }
         // Usually the name was taken, which means that the same content is there.
         let refused = named.into_iter().zip(answers.all(&put));

@@ -240,7 +240,7 @@ impl<'a> Sender<'a> {
                 });
                 let connection = Connection::own(self.work.session);
                 let batch = self.batch(batch.collect());
-                sending.push_back(batch.send(self.work, connection, Resting::Workshop));
+                sending.push_back(batch.send(connection, Resting::Workshop));
             }
             let Some(sent) = sending.next().await else {
                 return Ok(temps);
@@ -276,7 +276,7 @@ impl<'a> Sender<'a> {
                 self.staged_objects.count(&batch);
                 let batch = self.batch(batch);
                 window.left(batch.bytes());
-                sending.push(async move { (free, batch.send(work, connection, resting).await) });
+                sending.push(async move { (free, batch.send(connection, resting).await) });
             }
             tokio::select! {
                 outcome = outcomes.recv(), if !ended && !is_batch(&made) => {
@@ -307,7 +307,7 @@ impl<'a> Sender<'a> {
             self.send_large(large, resting).await?;
             self.staged_objects.count(&small);
             let connection = Connection::own(work.session);
-            let sent = self.batch(small).send(work, connection, resting).await?;
+            let sent = self.batch(small).send(connection, resting).await?;
             self.staged_objects.temps.extend(sent.temps);
         }
         Ok(())
@@ -463,12 +463,7 @@ impl Batch {
 
     /// Sends all flights of the batch. The first opens the files, the second writes them and waits for the disk, and if
     /// they go to `objects/`, a third gives them their names there.
-    async fn send(
-        self,
-        work: Work<'_>,
-        connection: Connection<'_>,
-        resting: Resting,
-    ) -> Result<SentBatch, AttemptError> {
+    async fn send(self, connection: Connection<'_>, resting: Resting) -> Result<SentBatch, AttemptError> {
         let session = connection.session();
         let (items, bytes) = (self.files.len() as u64, self.bytes());
         let create = self.files.iter().map(|file| Op::Create(file.path.clone())).collect();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt as _};
-use syntax_publish::host::{Answers, Connect, Host, HostError, Op, SftpConnector};
+use syntax_publish::host::{Answers, Connect, Host, HostError, HostErrorKind, Op, SftpConnector};
 
 use crate::served::contract::address;
 use crate::support::bench::{Command, Content, Encode, How, faults_of_live, run, seen};
@@ -79,15 +79,10 @@ impl Host for Additional {
     fn flight(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Answers, HostError>> {
         let before = self.connector.flights[self.number].fetch_add(1, Ordering::SeqCst);
         if self.connector.fate == Fate::Break && before == 1 {
-            let detail = "the test broke it".to_owned();
-            let host = self.name();
-            return Box::pin(async { Err(HostError::Lost { host, detail }) });
+            let host = self.connector.name();
+            return Box::pin(async { Err(HostError::new(HostErrorKind::Lost, host, "the test broke it")) });
         }
         self.inner.flight(ops)
-    }
-
-    fn name(&self) -> String {
-        self.inner.name()
     }
 }
 
