@@ -98,13 +98,16 @@ impl LiveSite<'_> {
             paid.owed.push(former.clone());
         }
         if all {
-            if let Some(site) = live.site {
-                let redirects = site.redirects().filter_map(|(address, _)| redirect::path_of(&address));
-                paths.extend(site.all_files().map(|(path, _)| path).chain(redirects));
-            } else {
-                let site = site_of(self.session, live.release).await.ok()?;
-                paths.extend(site.all_files().map(|(path, _)| path));
-            }
+            let read;
+            let site = match live.site {
+                Some(site) => site,
+                None => {
+                    read = site_of(self.session, live.release).await.ok()?;
+                    &read
+                }
+            };
+            let redirects = site.redirects().filter_map(|(address, _)| redirect::path_of(&address));
+            paths.extend(site.all_files().map(|(path, _)| path).chain(redirects));
         }
         Some((purge::urls(&self.public_site.rules, base, paths.iter()), paid))
     }
