@@ -99,12 +99,11 @@ impl LiveSite<'_> {
         }
         if all {
             let read;
-            let site = match live.site {
-                Some(site) => site,
-                None => {
-                    read = site_of(self.session, live.release).await.ok()?;
-                    &read
-                }
+            let site = if let Some(site) = live.site {
+                site
+            } else {
+                read = site_of(self.session, live.release).await.ok()?;
+                &read
             };
             let redirects = site.redirects().filter_map(|(address, _)| redirect::path_of(&address));
             paths.extend(site.all_files().map(|(path, _)| path).chain(redirects));
