@@ -156,6 +156,30 @@ fn rollback_purges_and_looks_too() {
 }
 
 #[test]
+fn a_rollback_that_purges_everything_purges_redirects_too() {
+    let site = Site::behind_cdn(true);
+    site.project.write("out/_redirects", "/old /docs/a 301\n");
+    let first = site.run(&["publish"]).expect_code(0).json();
+    // The edge may have files of the first release, of which nothing is known once it is gone.
+    for text in ["Edited.", "Edited again."] {
+        site.edit(text);
+        site.cdn().refuses_once(Reply::new(403, "{}"));
+        site.run(&["publish"]).expect_code(7);
+    }
+    let releases = site.project.dir.join("docroot/releases");
+    let first = first["release"].as_str().unwrap();
+    for entry in std::fs::read_dir(releases).unwrap().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(first) {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    let before = site.cdn().purged().len();
+    site.run(&["rollback"]).expect_code(0);
+    let purged = urls(&site.cdn().purged()[before..]).join("\n");
+    assert!(purged.contains("/docs/a\n") && purged.contains("/old"), "{purged}");
+}
+
+#[test]
 fn purge_that_failed_is_pending_until_the_next_publish() {
     let site = Site::behind_cdn(true);
     site.run(&["publish"]).expect_code(0);
