@@ -166,7 +166,7 @@ fn a_rollback_that_purges_everything_purges_redirects_too() {
         site.cdn().refuses_once(Reply::new(403, "{}"));
         site.run(&["publish"]).expect_code(7);
     }
-    let releases = site.project.dir.join("docroot/releases");
+    let releases = site.project.dir.join("target/docroot/releases");
     let first = first["release"].as_str().unwrap();
     for entry in std::fs::read_dir(releases).unwrap().flatten() {
         if entry.file_name().to_string_lossy().starts_with(first) {
