@@ -128,14 +128,12 @@ pub fn command_line(address: &SftpAddress, pinned: Option<&Path>) -> Result<Vec<
     };
     if let Some(sharing) = &address.sharing {
         // ssh uses the first value of an option, so these override those of `OPTIONS`.
-        let (makes, socket) = match sharing {
-            Sharing::Offer(socket) => ("yes", socket),
-            Sharing::Use(socket) => ("no", socket),
-        };
+        let (Sharing::Offer(socket) | Sharing::Use(socket)) = sharing;
+        let offers = matches!(sharing, Sharing::Offer(_));
         check_path(socket)?;
-        option("ControlMaster", makes.as_ref());
+        option("ControlMaster", if offers { "yes" } else { "no" }.as_ref());
         option("ControlPath", &quoted(socket));
-        if makes == "no" {
+        if !offers {
             // ssh would make a connection of its own if the shared one has no room for another session.
             option("ProxyCommand", "false".as_ref());
         }
@@ -775,27 +773,15 @@ mod tests {
             of("No ED25519 host key is known for x and you have requested strict checking.\nHost key verification failed."),
             HostError { kind: HostErrorKind::UnknownHostKey, detail, .. } if detail.starts_with("No ED25519")
         ));
-        assert!(matches!(
-            of("a@b: Permission denied (publickey)."),
-            HostError {
-                kind: HostErrorKind::KeyRefused,
-                ..
-            }
-        ));
-        assert!(matches!(
-            of("subsystem request failed on channel 0"),
-            HostError {
-                kind: HostErrorKind::NoSftp,
-                ..
-            }
-        ));
-        assert!(matches!(
-            of("ssh: connect to host x port 22: Connection refused"),
-            HostError {
-                kind: HostErrorKind::Unreachable,
-                ..
-            }
-        ));
+        assert_eq!(
+            of("a@b: Permission denied (publickey).").kind,
+            HostErrorKind::KeyRefused
+        );
+        assert_eq!(of("subsystem request failed on channel 0").kind, HostErrorKind::NoSftp);
+        assert_eq!(
+            of("ssh: connect to host x port 22: Connection refused").kind,
+            HostErrorKind::Unreachable
+        );
         assert!(
             matches!(of(""), HostError { kind: HostErrorKind::NoSftp, detail, .. } if detail.contains("ended before SFTP"))
         );

@@ -675,16 +675,7 @@ async fn a_name_that_is_not_utf_8_is_never_let_through(host: Arc<dyn Host>, disk
     for op in [Op::List("folder".to_owned()), Op::ReadLink("link".to_owned())] {
         match host.flight(vec![op]).await {
             Ok(answers) => assert!(answers[0].is_err(), "{answers:?}"),
-            Err(error) => assert!(
-                matches!(
-                    error,
-                    HostError {
-                        kind: HostErrorKind::Lost,
-                        ..
-                    }
-                ),
-                "{error}"
-            ),
+            Err(error) => assert_eq!(error.kind, HostErrorKind::Lost, "{error}"),
         }
     }
 }
@@ -857,16 +848,7 @@ async fn a_key_that_is_not_authorized_is_refused() {
             ..address(&sshd)
         })
         .await;
-        assert!(
-            matches!(
-                &error,
-                HostError {
-                    kind: HostErrorKind::KeyRefused,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert_eq!(error.kind, HostErrorKind::KeyRefused, "{error}");
     }
 }
 
@@ -879,16 +861,7 @@ async fn a_host_key_that_is_not_known_is_not_accepted() {
         ..address(&sshd)
     })
     .await;
-    assert!(
-        matches!(
-            &error,
-            HostError {
-                kind: HostErrorKind::UnknownHostKey,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert_eq!(error.kind, HostErrorKind::UnknownHostKey, "{error}");
     let known = SftpAddress {
         host_key: None,
         known_hosts: Some(sshd.known_hosts.clone()),
@@ -911,16 +884,7 @@ async fn another_host_key_than_the_pinned_one_is_not_accepted() {
             ..address(&sshd)
         })
         .await;
-        assert!(
-            matches!(
-                &error,
-                HostError {
-                    kind: HostErrorKind::OtherHostKey,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert_eq!(error.kind, HostErrorKind::OtherHostKey, "{error}");
     }
 }
 
@@ -928,32 +892,14 @@ async fn another_host_key_than_the_pinned_one_is_not_accepted() {
 async fn a_server_without_sftp_is_distinguished_from_one_that_cannot_be_reached() {
     let sshd = Sshd::start_without_sftp(Jail::Plain);
     let error = failure(address(&sshd)).await;
-    assert!(
-        matches!(
-            &error,
-            HostError {
-                kind: HostErrorKind::NoSftp,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert_eq!(error.kind, HostErrorKind::NoSftp, "{error}");
 }
 
 #[tokio::test]
 async fn a_shell_that_greets_is_no_sftp() {
     let sshd = Sshd::start_with(Jail::Plain, "ForceCommand /bin/echo Welcome, stranger");
     let error = failure(address(&sshd)).await;
-    assert!(
-        matches!(
-            &error,
-            HostError {
-                kind: HostErrorKind::NoSftp,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert_eq!(error.kind, HostErrorKind::NoSftp, "{error}");
 }
 
 #[tokio::test]
@@ -1106,16 +1052,7 @@ async fn a_users_ssh_configuration_can_neither_break_nor_widen_it() {
         ..configured
     })
     .await;
-    assert!(
-        matches!(
-            &error,
-            HostError {
-                kind: HostErrorKind::OtherHostKey,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert_eq!(error.kind, HostErrorKind::OtherHostKey, "{error}");
     let mut left: Vec<_> = fs::read_dir(folder.path())
         .unwrap()
         .map(|e| e.unwrap().file_name())
