@@ -367,7 +367,7 @@ impl Session {
     ///
     /// # Errors
     /// [`HostError`] if the connection is lost.
-    pub(crate) async fn flight_over(&self, host: &Arc<dyn Host>, ops: Vec<Op>) -> Result<Answers, HostError> {
+    pub(crate) async fn flight_over(&self, host: &dyn Host, ops: Vec<Op>) -> Result<Answers, HostError> {
         let answers = self.begin(&ops, true).answers(host.flight(ops)).await;
         self.state().forgoes_connections |= answers.is_err();
         answers

@@ -17,10 +17,9 @@ use crate::store::session::Session;
 const BATCHES_EACH: usize = 8;
 
 /// The session's own connection, or an additional one.
-#[derive(Clone)]
 pub(super) struct Connection<'a> {
     session: &'a Session,
-    additional: Option<Arc<dyn Host>>,
+    additional: Option<Box<dyn Host>>,
 }
 
 impl<'a> Connection<'a> {
@@ -38,17 +37,17 @@ impl<'a> Connection<'a> {
 
     pub(super) async fn flight(&self, ops: Vec<Op>) -> Result<Answers, HostError> {
         match &self.additional {
-            Some(host) => self.session.flight_over(host, ops).await,
+            Some(host) => self.session.flight_over(&**host, ops).await,
             None => self.session.flight(ops).await,
         }
     }
 }
 
-/// The connections, and how many batches each of them has on its way.
+/// The connections of a run. Each batch that is on its way has a clone of its connection.
 pub(super) struct Connections<'a> {
     session: &'a Session,
     opening: Fuse<BoxStream<'a, Box<dyn Host>>>,
-    connected: Vec<(Connection<'a>, usize)>,
+    connected: Vec<Arc<Connection<'a>>>,
 }
 
 impl<'a> Connections<'a> {
@@ -57,7 +56,7 @@ impl<'a> Connections<'a> {
         Self {
             session,
             opening: session.connect_more(files).fuse(),
-            connected: vec![(Connection::own(session), 0)],
+            connected: vec![Arc::new(Connection::own(session))],
         }
     }
 
@@ -73,34 +72,20 @@ impl<'a> Connections<'a> {
     /// Waits until the next connection is open, or until it is known that there will be none.
     pub(super) async fn grow(&mut self) {
         if let Some(host) = self.opening.next().await {
-            let connection = Connection {
+            self.connected.push(Arc::new(Connection {
                 session: self.session,
-                additional: Some(Arc::from(host)),
-            };
-            self.connected.push((connection, 0));
+                additional: Some(host),
+            }));
         }
     }
 
-    /// Returns the number of the connection that has the fewest batches on their way. `None` if each has enough.
-    pub(super) fn free(&self) -> Option<usize> {
-        let numbered = self.connected.iter().enumerate();
-        let (number, (_, busy)) = numbered.min_by_key(|(_, (_, busy))| *busy)?;
-        (*busy < BATCHES_EACH).then_some(number)
-    }
-
-    /// Takes this connection for a batch.
-    pub(super) fn take(&mut self, number: usize) -> Connection<'a> {
-        let Some((connection, busy)) = self.connected.get_mut(number) else {
-            return Connection::own(self.session);
-        };
-        *busy += 1;
-        connection.clone()
-    }
-
-    /// Notes that a batch of this connection has arrived.
-    pub(super) fn give_back(&mut self, number: usize) {
-        if let Some((_, busy)) = self.connected.get_mut(number) {
-            *busy = busy.saturating_sub(1);
-        }
+    /// Returns the connection with the fewest batches on their way. `None` if each has enough.
+    pub(super) fn free(&self) -> Option<Arc<Connection<'a>>> {
+        let least = self
+            .connected
+            .iter()
+            .min_by_key(|connection| Arc::strong_count(connection))?;
+        // One is held here.
+        (Arc::strong_count(least) <= BATCHES_EACH).then(|| Arc::clone(least))
     }
 }

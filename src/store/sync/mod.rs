@@ -238,7 +238,7 @@ impl<'a> Sender<'a> {
                     name: String::new(),
                     bytes: text.into_bytes(),
                 });
-                let connection = Connection::own(self.work.session);
+                let connection = Arc::new(Connection::own(self.work.session));
                 let batch = self.batch(batch.collect());
                 sending.push_back(batch.send(connection, Resting::Workshop));
             }
@@ -269,14 +269,13 @@ impl<'a> Sender<'a> {
         let mut ended = false;
         // Sending continues while the next file is being encoded.
         while !ended || !made.is_empty() || !sending.is_empty() {
-            while let Some(free) = connections.free()
+            while let Some(connection) = connections.free()
                 && let Some(batch) = next_batch(&mut made, ended, |bytes| window.fits(bytes, connections.count()))
             {
-                let connection = connections.take(free);
                 self.staged_objects.count(&batch);
                 let batch = self.batch(batch);
                 window.left(batch.bytes());
-                sending.push(async move { (free, batch.send(connection, resting).await) });
+                sending.push(batch.send(connection, resting));
             }
             tokio::select! {
                 outcome = outcomes.recv(), if !ended && !is_batch(&made) => {
@@ -288,8 +287,7 @@ impl<'a> Sender<'a> {
                     }
                 }
                 () = connections.grow(), if connections.may_grow() => {}
-                Some((used, sent)) = sending.next(), if !sending.is_empty() => {
-                    connections.give_back(used);
+                Some(sent) = sending.next(), if !sending.is_empty() => {
                     let sent = sent?;
                     window.named(sent.bytes, sent.latency, began.elapsed());
                     self.staged_objects.temps.extend(sent.temps);
@@ -306,7 +304,7 @@ impl<'a> Sender<'a> {
             let (large, small) = large::split(self.staged_objects.take(work.session.observer(), made));
             self.send_large(large, resting).await?;
             self.staged_objects.count(&small);
-            let connection = Connection::own(work.session);
+            let connection = Arc::new(Connection::own(work.session));
             let sent = self.batch(small).send(connection, resting).await?;
             self.staged_objects.temps.extend(sent.temps);
         }
@@ -463,7 +461,7 @@ impl Batch {
 
     /// Sends all flights of the batch. The first opens the files, the second writes them and waits for the disk, and if
     /// they go to `objects/`, a third gives them their names there.
-    async fn send(self, connection: Connection<'_>, resting: Resting) -> Result<SentBatch, AttemptError> {
+    async fn send(self, connection: Arc<Connection<'_>>, resting: Resting) -> Result<SentBatch, AttemptError> {
         let session = connection.session();
         let (items, bytes) = (self.files.len() as u64, self.bytes());
         let create = self.files.iter().map(|file| Op::Create(file.path.clone())).collect();
