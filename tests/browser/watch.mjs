@@ -10,6 +10,9 @@ const PATIENCE = 60_000;
 // to. A picture that is loaded under two names shows in the requests instead.
 const CHANCE = /was preloaded using link preload but not used within a few seconds/;
 
+// The icon that the browser asks for by itself, once and at a time of its own, if a site names none.
+const ICON = '/favicon.ico';
+
 // Runs in the page: resolves once it has painted and idled three times, with whether React or Vue has
 // taken over its elements. Astro has nothing that takes over a page.
 const IDLED = `new Promise((done) => {
@@ -93,6 +96,7 @@ export class Watched {
     const confirmed = ({ id }) => this.#confirmed.has(id);
     return this.requests
       .splice(0)
+      .filter((request) => !isOwn(request))
       .map((request) => (confirmed(request) ? { ...request, status: 304, from: 'validated' } : request));
   }
 
@@ -105,10 +109,11 @@ export class Watched {
     const { page } = this;
     page.on('console', (message) => {
       const { url, lineNumber } = message.location();
-      const at = /^https?:/.test(url) ? ` (${short(url)}:${lineNumber})` : '';
+      const path = /^https?:/.test(url) ? short(url) : undefined;
+      const at = path ? ` (${path}:${lineNumber})` : '';
       // The browser says so of the page itself when its status is that of an error.
       const expected = message.text() === this.tolerated && url === page.url();
-      if (expected || CHANCE.test(message.text())) return;
+      if (expected || path === ICON || CHANCE.test(message.text())) return;
       this.problems.push(`console ${message.type()}: ${message.text()}${at}`);
     });
     page.on('pageerror', (error) => this.problems.push(`page error: ${error.message}`));
@@ -174,7 +179,7 @@ export class Watched {
     if (!request) return;
     request.status ||= response.status;
     if (response.fromDiskCache && request.from === 'network') request.from = 'disk';
-    const missing = this.tolerated && request.kind === 'Document';
+    const missing = (this.tolerated && request.kind === 'Document') || isOwn(request);
     if (response.status >= 400 && !missing) this.problems.push(`status ${response.status}: ${request.path}`);
   }
 
@@ -208,6 +213,11 @@ export class Watched {
     const answer = await this.#cdp.send('Runtime.evaluate', asked).catch(() => undefined);
     return answer?.result?.value === true;
   }
+}
+
+// Whether the browser, not the page, asked for a file that is not there.
+function isOwn({ path, kind, status }) {
+  return path === ICON && kind === 'Other' && status === 404;
 }
 
 // A URL without its origin.

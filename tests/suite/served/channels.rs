@@ -180,9 +180,7 @@ fn a_preview_is_seen_in_a_browser_and_promoted_by_one_swap() {
     let mut tour = |name: &str| {
         let url = format!("http://{name}.localhost:{}", nginx.address().port());
         let tour = browser.tour(&url, &CLICKS);
-        // The site has no icon.
-        let problems = tour.stops.iter().flat_map(|stop| &stop.problems);
-        let problems: Vec<&String> = problems.filter(|problem| !problem.contains("/favicon.ico")).collect();
+        let problems: Vec<&String> = tour.stops.iter().flat_map(|stop| &stop.problems).collect();
         assert!(problems.is_empty(), "{name}: {problems:?}");
         // No click loads a document.
         assert_eq!(tour.documents, 1, "{name}");
