@@ -29,8 +29,9 @@ use crate::store::content::Content;
 /// How many folders, from the top down, are asked for together before it is known whether anything above them changed.
 pub const GUESSED_FOLDERS: usize = 192;
 
-/// If a folder has more files than this, the plan waits for the previous manifest instead of asking for each file.
-const FEW_FILES: usize = 16;
+/// If the changed folders whose previous manifests are not known have more files than this, the plan waits for these
+/// manifests instead of asking for each file, some 40 bytes on the line for each of its objects.
+const GUESSED_FILES: usize = 256;
 
 /// If at least this many entries of a folder are unchanged, their part of the manifest is copied on the host.
 const WIDE: usize = 16;
@@ -207,6 +208,8 @@ pub fn questions(site: &Site, facts: &HostFacts) -> BTreeSet<HostQuestion> {
     }
     let changed = changed_folders(site, facts, &mut asked);
     keep_guesses_few(&mut asked, &changed, facts);
+    let unknown = changed.iter().filter(|folder| former_tree(folder, facts).is_none());
+    let few = unknown.map(|folder| folder.folder.tree.files().count()).sum::<usize>() <= GUESSED_FILES;
     for folder in &changed {
         let former = former_tree(folder, facts);
         if let (None, Some(digest)) = (former, folder.former) {
@@ -217,7 +220,6 @@ pub fn questions(site: &Site, facts: &HostFacts) -> BTreeSet<HostQuestion> {
             asked.insert(HostQuestion::Tree(folder.folder.digest));
         }
         if facts.trees.get(&folder.folder.digest) != Some(&true) {
-            let few = folder.folder.tree.files().count() <= FEW_FILES;
             let linkable = linkable_tree(folder, facts);
             for (name, file) in folder.folder.tree.files() {
                 let differs = linkable.map(|tree| !same_file(tree, name, file));
@@ -228,7 +230,7 @@ pub fn questions(site: &Site, facts: &HostFacts) -> BTreeSet<HostQuestion> {
         }
         for (name, file) in folder.folder.tree.files() {
             let path = folder.path.child(name);
-            let new = former.is_some_and(|tree| !same_file(tree, name, file));
+            let new = former.map_or(few, |tree| !same_file(tree, name, file));
             if !new || !pooled(path.as_str(), file.cache) {
                 continue;
             }
