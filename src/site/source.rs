@@ -4,7 +4,7 @@
 //! error, and must never become part of a page. Given encodings are not compared here; the caller verifies them.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::model::digest::{Digest, Hasher};
@@ -20,7 +20,7 @@ pub enum SourceError {
         /// The file.
         path: SitePath,
         /// What the system reported.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// Its content is not what the scan saw.
     #[error("{0:?} of the export changed while it was being published")]
@@ -42,7 +42,7 @@ pub enum SourceError {
 
 impl SourceError {
     /// Returns a function from the error that the system reported for a file.
-    fn unreadable(path: &SitePath) -> impl Fn(std::io::Error) -> Self {
+    pub(crate) fn unreadable(path: &SitePath) -> impl Fn(io::Error) -> Self {
         |source| Self::Unreadable {
             path: path.clone(),
             source,
@@ -83,6 +83,52 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// [`SourceError::Unreadable`].
     fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError>;
+}
+
+/// Reads to the end, in pieces of [`PIECE`], for as long as `take` returns `true`. Returns whether it took everything.
+///
+/// # Errors
+/// Those of the reader.
+pub fn pieces_of(mut from: impl Read, take: &mut dyn FnMut(Vec<u8>) -> bool) -> io::Result<bool> {
+    loop {
+        let mut piece = Vec::with_capacity(PIECE);
+        (&mut from).take(PIECE as u64).read_to_end(&mut piece)?;
+        if piece.is_empty() {
+            return Ok(true);
+        }
+        if !take(piece) {
+            return Ok(false);
+        }
+    }
+}
+
+/// Like [`pieces_of`], and compares everything with what the scan saw of the file at this path.
+///
+/// # Errors
+/// As for [`Source::read_pieces`].
+pub fn unchanged_pieces_of(
+    from: impl Read,
+    path: &SitePath,
+    digest: Digest,
+    size: u64,
+    take: &mut dyn FnMut(Vec<u8>) -> bool,
+) -> Result<(), SourceError> {
+    let mut hasher = Hasher::new();
+    let mut goes_on = true;
+    let mut hashed = |piece: Vec<u8>| {
+        hasher.update(&piece);
+        if hasher.length() > size {
+            return false;
+        }
+        goes_on = take(piece);
+        goes_on
+    };
+    let is_whole = pieces_of(from, &mut hashed).map_err(SourceError::unreadable(path))?;
+    if !goes_on || (is_whole && hasher.length() == size && hasher.finish() == digest) {
+        Ok(())
+    } else {
+        Err(SourceError::Changed(path.clone()))
+    }
 }
 
 /// Passes bytes in memory to `take` in pieces, for as long as it returns `true`.
@@ -140,25 +186,8 @@ impl Source for Export {
         size: u64,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), SourceError> {
-        let mut file = self.open(path, path.as_str())?;
-        let mut hasher = Hasher::new();
-        loop {
-            let mut bytes = Vec::with_capacity(PIECE);
-            let read = (&mut file).take(PIECE as u64).read_to_end(&mut bytes);
-            read.map_err(SourceError::unreadable(path))?;
-            hasher.update(&bytes);
-            if bytes.is_empty() || hasher.length() > size {
-                break;
-            }
-            if !take(bytes) {
-                return Ok(());
-            }
-        }
-        if hasher.length() == size && hasher.finish() == digest {
-            Ok(())
-        } else {
-            Err(SourceError::Changed(path.clone()))
-        }
+        let file = self.open(path, path.as_str())?;
+        unchanged_pieces_of(file, path, digest, size, take)
     }
 
     fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError> {

@@ -1,20 +1,22 @@
 //! A release that is read back from the host: its manifest, and the content of its files when they are asked for. Only
 //! reads.
 //!
-//! Content is compared with its digest before it is believed.
+//! Content is compared with its digest before it is believed. That of a large file is passed on while it is read, and
+//! compared at its end.
 
 use std::collections::HashMap;
+use std::io::{self, Cursor, Read as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle as Runtime;
 
-use crate::host::{Answer, Host, MAX_READ, Op};
+use crate::host::{Answer, Handle, Host, MAX_READ, Op};
 use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
 use crate::model::layout;
 use crate::model::manifest::{Coverage, MOST_FOLDERS, Site};
 use crate::model::path::SitePath;
-use crate::site::source::{Source, SourceError, in_pieces, unchanged};
+use crate::site::source::{Source, SourceError, in_pieces, unchanged, unchanged_pieces_of};
 use crate::store::flight::Read;
 use crate::store::plan::HostFacts;
 use crate::store::session::Session;
@@ -27,7 +29,7 @@ const KEPT: usize = 64 << 20;
 const SLACK: u64 = 1 << 20;
 
 /// How many pieces of a file are asked for at the same time.
-const AT_ONCE: u64 = 64;
+const AT_ONCE: u64 = 16;
 
 /// Reads the manifest of a site whose top folder has this tree.
 ///
@@ -83,33 +85,16 @@ impl RemoteSource {
         self
     }
 
-    async fn read_again(&self, name: &str, most: u64) -> Result<Vec<u8>, Error> {
-        let host = self.session.host().await?;
-        match (read(&self.session, &*host, name, most).await, &self.again) {
-            (Err(Error::Store(StoreError::Host(error))), Some(again)) if error.is_loss() => {
-                let _alone = again.lock().await;
-                let there = self.session.connected();
-                let host = match there.filter(|there| !Arc::ptr_eq(there, &host)) {
-                    Some(newer) => newer,
-                    None => self.session.connect_again().await?,
-                };
-                read(&self.session, &*host, name, most).await
-            }
-            (read, _) => read,
-        }
-    }
-
     /// Returns an object, which has at most so many bytes.
     fn object(&self, path: &SitePath, name: &str, most: u64) -> Result<Arc<Vec<u8>>, SourceError> {
         let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bytes) = kept().get(name) {
             return Ok(Arc::clone(bytes));
         }
-        let read = self.runtime.block_on(self.read_again(name, most));
-        let bytes = read.map(Arc::new).map_err(|error| SourceError::Unreadable {
-            path: path.clone(),
-            source: std::io::Error::other(error),
-        })?;
+        let mut bytes = Vec::new();
+        self.with_file(name, most, |file| file.read_to_end(&mut bytes))
+            .map_err(SourceError::unreadable(path))?;
+        let bytes = Arc::new(bytes);
         if bytes.len() > KEPT / 16 {
             return Ok(bytes);
         }
@@ -120,44 +105,111 @@ impl RemoteSource {
         kept.insert(name.to_owned(), Arc::clone(&bytes));
         Ok(bytes)
     }
+
+    /// Opens a file of the store, which has at most so many bytes, for as long as `work` reads it.
+    fn with_file<T>(&self, name: &str, most: u64, work: impl FnOnce(&mut RemoteFile<'_>) -> T) -> T {
+        let mut file = RemoteFile {
+            source: self,
+            name,
+            most,
+            host: None,
+            handle: None,
+            at: 0,
+            is_complete: false,
+            ahead: Cursor::default(),
+        };
+        let done = work(&mut file);
+        if let (Some(host), Some(handle)) = (file.host, file.handle) {
+            // If the connection is lost, the host closes the file.
+            let _ = self.runtime.block_on(host.flight(vec![Op::Close(handle)]));
+        }
+        done
+    }
 }
 
-/// Reads a file of the store, which has at most so many bytes. All over one connection, because a handle means another
-/// file on the next.
-async fn read(session: &Session, host: &dyn Host, path: &str, most: u64) -> Result<Vec<u8>, Error> {
-    let opened = host.flight(vec![Op::Open(path.to_owned())]).await?;
-    let Some(handle) = opened.first().opened() else {
-        return Err(StoreError::damaged(session.host_name(), path, "it is missing or can't be read").into());
-    };
-    let mut bytes = Vec::new();
-    let is_complete = loop {
-        let before = bytes.len() as u64;
-        let pieces = (most.saturating_sub(before) / u64::from(MAX_READ) + 1).min(AT_ONCE);
-        let pieces = (0..pieces).map(|piece| Op::Read {
+/// A file of the store that is being read.
+struct RemoteFile<'a> {
+    source: &'a RemoteSource,
+    name: &'a str,
+    /// The most bytes that it may have.
+    most: u64,
+    /// The connection over which it is open. The handle means another file on the next one.
+    host: Option<Arc<dyn Host>>,
+    handle: Option<Handle>,
+    /// How many bytes the host has sent, and whether that is all.
+    at: u64,
+    is_complete: bool,
+    /// The last of them.
+    ahead: Cursor<Vec<u8>>,
+}
+
+impl RemoteFile<'_> {
+    /// Returns the next bytes; none at the end.
+    async fn fetch(&mut self) -> Result<Vec<u8>, Error> {
+        let fetched = self.fetch_once().await;
+        let Some(again) = &self.source.again else {
+            return fetched;
+        };
+        match fetched {
+            Err(Error::Store(StoreError::Host(error))) if error.is_loss() => {
+                let session = &self.source.session;
+                let _alone = again.lock().await;
+                self.handle = None;
+                let lost = self.host.take();
+                let is_lost = |there: &Arc<dyn Host>| lost.as_ref().is_none_or(|lost| Arc::ptr_eq(there, lost));
+                // Another reader may have made it already.
+                if session.connected().as_ref().is_none_or(is_lost) {
+                    session.connect_again().await?;
+                }
+                self.fetch_once().await
+            }
+            fetched => fetched,
+        }
+    }
+
+    async fn fetch_once(&mut self) -> Result<Vec<u8>, Error> {
+        let damaged = |detail| StoreError::damaged(self.source.session.host_name(), self.name, detail);
+        let host = match &self.host {
+            Some(host) => Arc::clone(host),
+            None => Arc::clone(self.host.insert(self.source.session.host().await?)),
+        };
+        if self.handle.is_none() {
+            let opened = host.flight(vec![Op::Open(self.name.to_owned())]).await?;
+            self.handle = opened.first().opened();
+        }
+        let handle = self.handle.ok_or_else(|| damaged("it is missing or can't be read"))?;
+        let pieces = (self.most.saturating_sub(self.at) / u64::from(MAX_READ) + 1).min(AT_ONCE);
+        let ops = (0..pieces).map(|piece| Op::Read {
             handle,
-            offset: before + piece * u64::from(MAX_READ),
+            offset: self.at + piece * u64::from(MAX_READ),
             length: MAX_READ,
         });
-        let answers = host.flight(pieces.collect()).await?;
+        let answers = host.flight(ops.collect()).await?;
+        let mut bytes = Vec::new();
         for answer in &answers {
             if let Ok(Answer::Bytes(piece)) = answer {
                 bytes.extend_from_slice(piece);
             }
         }
-        if bytes.len() as u64 > most {
-            break false;
+        self.at += bytes.len() as u64;
+        self.is_complete = (bytes.len() as u64) < pieces * u64::from(MAX_READ);
+        if self.at > self.most || (self.is_complete && !answers.iter().all(Read::done)) {
+            return Err(damaged("it is too long, or can't be read to its end").into());
         }
-        if (bytes.len() as u64) < before + answers.len() as u64 * u64::from(MAX_READ) {
-            break answers.iter().all(Read::done);
-        }
-    };
-    host.flight(vec![Op::Close(handle)]).await?;
-    if !is_complete {
-        return Err(
-            StoreError::damaged(session.host_name(), path, "it is too long, or can't be read to its end").into(),
-        );
+        Ok(bytes)
     }
-    Ok(bytes)
+}
+
+impl io::Read for RemoteFile<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.ahead.read(bytes)?;
+        if read > 0 || bytes.is_empty() || self.is_complete {
+            return Ok(read);
+        }
+        let runtime = self.source.runtime.clone();
+        self.ahead = Cursor::new(runtime.block_on(self.fetch()).map_err(io::Error::other)?);
+        self.ahead.read(bytes)
+    }
 }
 
 impl Source for RemoteSource {
@@ -173,11 +225,11 @@ impl Source for RemoteSource {
         size: u64,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), SourceError> {
-        let bytes = self.object(path, &layout::object(digest), size)?;
-        if bytes.len() as u64 != size || Digest::of(&bytes) != digest {
-            return Err(SourceError::Changed(path.clone()));
+        let name = layout::object(digest);
+        if size > KEPT as u64 / 16 {
+            return self.with_file(&name, size, |file| unchanged_pieces_of(file, path, digest, size, take));
         }
-        in_pieces(&bytes, take);
+        in_pieces(&self.read(path, digest, size)?, take);
         Ok(())
     }
 

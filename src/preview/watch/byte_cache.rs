@@ -6,7 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +17,7 @@ use crate::model::asset::Asset;
 use crate::model::digest::Digest;
 use crate::model::encoding::Coding;
 use crate::model::path::SitePath;
-use crate::site::source::{Export, Source, SourceError, in_pieces};
+use crate::site::source::{Export, Source, SourceError, pieces_of, unchanged, unchanged_pieces_of};
 
 /// Bytes of obsolete content that the file may have, in addition to as many bytes as are needed.
 const SLACK: u64 = 64 << 20;
@@ -34,7 +35,7 @@ pub struct ByteCache {
 struct Store {
     file: Option<Arc<File>>,
     end: u64,
-    places: HashMap<Digest, (u64, usize)>,
+    places: HashMap<Digest, Range<u64>>,
 }
 
 impl ByteCache {
@@ -69,25 +70,31 @@ impl ByteCache {
             if self.store().places.contains_key(&asset.digest) {
                 continue;
             }
-            let read = export.read(&asset.path, asset.digest, asset.size);
-            if let Ok(bytes) = read
-                && self.add(asset.digest, &bytes).is_err()
-            {
+            let read = |take: &mut dyn FnMut(Vec<u8>) -> bool| {
+                let read = export.read_pieces(&asset.path, asset.digest, asset.size, take);
+                read.is_ok()
+            };
+            if self.add(asset.digest, read).is_err() {
                 return;
             }
         }
     }
 
-    fn add(&self, digest: Digest, bytes: &[u8]) -> io::Result<()> {
-        let mut store = self.store();
-        let file = match &store.file {
-            Some(file) => Arc::clone(file),
-            None => Arc::clone(store.file.insert(Arc::new(tempfile::tempfile()?))),
-        };
-        let at = store.end;
-        file.write_all_at(bytes, at)?;
-        store.places.insert(digest, (at, bytes.len()));
-        store.end = at + bytes.len() as u64;
+    /// Appends the pieces that `read` passes on. They are cached under the digest if it returns `true`.
+    fn add(&self, digest: Digest, read: impl FnOnce(&mut dyn FnMut(Vec<u8>) -> bool) -> bool) -> io::Result<()> {
+        let (file, start) = self.store().end()?;
+        let (mut end, mut written) = (start, Ok(()));
+        let is_whole = read(&mut |piece| {
+            written = file.write_all_at(&piece, end);
+            end += piece.len() as u64;
+            written.is_ok()
+        });
+        written?;
+        if is_whole {
+            let mut store = self.store();
+            store.places.insert(digest, start..end);
+            store.end = end;
+        }
         Ok(())
     }
 
@@ -95,33 +102,64 @@ impl ByteCache {
     fn tidy(&self, wanted: &HashSet<Digest>) {
         let mut store = self.store();
         store.places.retain(|digest, _| wanted.contains(digest));
-        let needed: u64 = store.places.values().map(|(_, length)| *length as u64).sum();
+        let needed: u64 = store.places.values().map(|place| place.end - place.start).sum();
         if store.end <= needed.saturating_mul(2).saturating_add(SLACK) {
             return;
         }
         let former = std::mem::take(&mut *store);
         drop(store);
         let Some(file) = former.file else { return };
-        for (digest, (at, length)) in former.places {
-            let mut bytes = vec![0; length];
-            if file.read_exact_at(&mut bytes, at).is_ok() && self.add(digest, &bytes).is_err() {
+        for (digest, place) in former.places {
+            let part = Part::new(&file, &place);
+            if self.add(digest, |take| pieces_of(part, take).unwrap_or(false)).is_err() {
                 return;
             }
         }
     }
 
-    fn get(&self, digest: Digest) -> Option<Vec<u8>> {
+    fn get(&self, digest: Digest) -> Option<Part> {
         let store = self.store();
-        let (at, length) = *store.places.get(&digest)?;
-        let file = Arc::clone(store.file.as_ref()?);
-        drop(store);
-        let mut bytes = vec![0; length];
-        file.read_exact_at(&mut bytes, at).ok()?;
-        (Digest::of(&bytes) == digest).then_some(bytes)
+        Some(Part::new(store.file.as_ref()?, store.places.get(&digest)?))
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store {
+    /// The file, and where the next content begins in it.
+    fn end(&mut self) -> io::Result<(Arc<File>, u64)> {
+        let file = match &self.file {
+            Some(file) => file,
+            None => self.file.insert(Arc::new(tempfile::tempfile()?)),
+        };
+        Ok((Arc::clone(file), self.end))
+    }
+}
+
+/// A part of the file.
+struct Part {
+    file: Arc<File>,
+    rest: Range<u64>,
+}
+
+impl Part {
+    fn new(file: &Arc<File>, place: &Range<u64>) -> Self {
+        Self {
+            file: Arc::clone(file),
+            rest: place.clone(),
+        }
+    }
+}
+
+impl Read for Part {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let rest = usize::try_from(self.rest.end - self.rest.start).unwrap_or(usize::MAX);
+        let room = bytes.len().min(rest);
+        let read = self.file.read_at(&mut bytes[..room], self.rest.start)?;
+        self.rest.start += read as u64;
+        Ok(read)
     }
 }
 
@@ -133,7 +171,12 @@ struct CachedSource {
 
 impl Source for CachedSource {
     fn read(&self, path: &SitePath, digest: Digest, size: u64) -> Result<Vec<u8>, SourceError> {
-        match self.kept.get(digest) {
+        let cached = self.kept.get(digest).and_then(|mut part| {
+            let mut bytes = Vec::new();
+            part.read_to_end(&mut bytes).ok()?;
+            unchanged(bytes, path, digest, size).ok()
+        });
+        match cached {
             Some(bytes) => Ok(bytes),
             None => self.export.read(path, digest, size),
         }
@@ -146,11 +189,10 @@ impl Source for CachedSource {
         size: u64,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), SourceError> {
-        let Some(bytes) = self.kept.get(digest) else {
-            return self.export.read_pieces(path, digest, size, take);
-        };
-        in_pieces(&bytes, take);
-        Ok(())
+        match self.kept.get(digest) {
+            Some(part) => unchanged_pieces_of(part, path, digest, size, take),
+            None => self.export.read_pieces(path, digest, size, take),
+        }
     }
 
     fn read_given(&self, path: &SitePath, coding: Coding) -> Result<Vec<u8>, SourceError> {
@@ -211,6 +253,8 @@ mod tests {
         }
         kept.keep(kept.turn(), std::slice::from_ref(&small), folder.path());
         assert!(kept.store().end < 100 << 20);
-        assert_eq!(kept.get(small.digest).unwrap(), b"small");
+        std::fs::remove_file(folder.path().join("small")).unwrap();
+        let source = kept.source(folder.path());
+        assert_eq!(source.read(&small.path, small.digest, small.size).unwrap(), b"small");
     }
 }

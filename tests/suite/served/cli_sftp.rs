@@ -1,7 +1,8 @@
 //! The command line over SFTP: the same commands, and refusals that only a host can make.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
@@ -202,4 +203,41 @@ fn a_release_is_served_from_the_host_although_the_export_is_gone() {
     }
     assert_eq!(docroot_state(&sshd.docroot), before);
     project.run(&["serve", "nothing"]).expect_code(1);
+}
+
+#[test]
+fn a_large_file_is_passed_on_while_it_is_read_also_over_a_new_connection() {
+    const LENGTH: usize = 200 << 20;
+    let sshd = Sshd::start(Jail::Plain);
+    let project = project(&sshd, &sshd.host_key);
+    let manifest = fs::read_to_string(project.dir.join("site-manifest.toml")).expect("a site manifest");
+    project.write_manifest(&format!("{manifest}compression = false\n"));
+    let large = fs::File::create(project.dir.join("out/large.bin")).expect("a file");
+    large.set_len(LENGTH as u64).expect("a length");
+    project.run(&["publish"]).expect_code(0);
+    let mut served = project.spawn(&["serve"]);
+    let mut stream = TcpStream::connect(address_of(&mut served)).expect("the server accepts");
+    stream
+        .write_all(b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .expect("a request");
+    let mut answer = vec![0; 1 << 20];
+    stream.read_exact(&mut answer).expect("its beginning");
+    // The client takes no more for now, so the server can't have read everything.
+    sshd.kill_sessions();
+    let mut piece = vec![0; 1 << 20];
+    let head = answer.windows(4).position(|end| end == b"\r\n\r\n").expect("a head") + 4;
+    let mut length = answer.len() - head;
+    loop {
+        let read = stream.read(&mut piece).expect("more of the answer");
+        if read == 0 {
+            break;
+        }
+        assert!(piece[..read].iter().all(|byte| *byte == 0));
+        length += read;
+    }
+    assert_eq!(length, LENGTH);
+    let most = served.peak_memory();
+    assert!(most > 0 && most < (LENGTH as u64 >> 20) / 2, "{most} MiB");
+    served.signal(Signal::INT);
+    served.wait().expect_code(130);
 }

@@ -210,9 +210,12 @@ impl Running {
         self.stderr.so_far()
     }
 
-    /// The process ID of the run.
-    pub fn id(&self) -> u32 {
-        self.child.id()
+    /// The peak memory of the run so far, in MiB; 0 if it has ended.
+    pub fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kibibytes.unwrap_or(0) / 1024
     }
 
     /// Whether the run has not ended yet.

@@ -214,10 +214,7 @@ fn plain_http_that_does_not_lead_to_https_is_a_finding() {
 fn most_memory(mut running: crate::support::command::Running) -> (u64, crate::support::command::Ran) {
     let mut most = 0;
     while running.is_running() {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", running.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-        most = most.max(kibibytes.unwrap_or(0) / 1024);
+        most = most.max(running.peak_memory());
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     (most, running.wait())

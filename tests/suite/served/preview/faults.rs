@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{address, get, preview, start};
@@ -175,6 +176,32 @@ fn a_large_file_comes_complete_and_in_parts() {
         assert_eq!(answer.status, 206);
         assert!(answer.body == bytes[wanted], "{range}");
     }
+}
+
+/// The number of open files of a process that are at least this long.
+fn open_files(pid: u32, length: u64) -> usize {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let lengths = files.map(|file| fs::metadata(file.unwrap().path()).map_or(0, |file| file.len()));
+    lengths.filter(|found| *found >= length).count()
+}
+
+#[test]
+fn a_large_file_is_never_in_memory_as_a_whole() {
+    const LENGTH: u64 = 300 << 20;
+    let project = project();
+    let large = fs::File::create(project.dir.join("out/large.bin")).unwrap();
+    large.set_len(LENGTH).unwrap();
+    let (watch, server) = preview(&project, &[]);
+    // The preview keeps a copy of the export in a file without a name.
+    let begun = Instant::now();
+    while open_files(watch.pid(), LENGTH) == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "there is no copy");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let answer = Request::get("/large.bin").header("Range", "bytes=-7").send(server);
+    assert_eq!((answer.status, answer.body), (206, vec![0; 7]));
+    let most = watch.peak_memory();
+    assert!(most > 0 && most < (LENGTH >> 20) / 2, "{most} MiB");
 }
 
 #[test]
