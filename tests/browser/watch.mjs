@@ -12,6 +12,7 @@ const CHANCE = /was preloaded using link preload but not used within a few secon
 
 // The icon that the browser asks for by itself, once and at a time of its own, if a site names none.
 const ICON = '/favicon.ico';
+const MISSING = /status of 404/;
 
 // Runs in the page: resolves once it has painted and idled three times, with whether React or Vue has
 // taken over its elements. Astro has nothing that takes over a page.
@@ -113,7 +114,8 @@ export class Watched {
       const at = path ? ` (${path}:${lineNumber})` : '';
       // The browser says so of the page itself when its status is that of an error.
       const expected = message.text() === this.tolerated && url === page.url();
-      if (expected || path === ICON || CHANCE.test(message.text())) return;
+      const own = path === ICON && MISSING.test(message.text());
+      if (expected || own || CHANCE.test(message.text())) return;
       this.problems.push(`console ${message.type()}: ${message.text()}${at}`);
     });
     page.on('pageerror', (error) => this.problems.push(`page error: ${error.message}`));

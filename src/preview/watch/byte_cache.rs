@@ -82,7 +82,7 @@ impl ByteCache {
 
     /// Appends the pieces that `read` passes on. They are cached under the digest if it returns `true`.
     fn add(&self, digest: Digest, read: impl FnOnce(&mut dyn FnMut(Vec<u8>) -> bool) -> bool) -> io::Result<()> {
-        let (file, start) = self.store().end()?;
+        let (file, start) = self.store().file_and_end()?;
         let (mut end, mut written) = (start, Ok(()));
         let is_whole = read(&mut |piece| {
             written = file.write_all_at(&piece, end);
@@ -129,7 +129,7 @@ impl ByteCache {
 
 impl Store {
     /// The file, and where the next content begins in it.
-    fn end(&mut self) -> io::Result<(Arc<File>, u64)> {
+    fn file_and_end(&mut self) -> io::Result<(Arc<File>, u64)> {
         let file = match &self.file {
             Some(file) => file,
             None => self.file.insert(Arc::new(tempfile::tempfile()?)),

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 /// How long one order may take. The driver has its own timeouts for each page.
 const PATIENCE: Duration = Duration::from_mins(15);
 
-/// Two browsers run at a time: one waits half of its time, for a page to come to rest, and three would only take longer.
+/// Two browsers run at a time: one alone leaves up to a third of two cores idle, while it waits for pages to come to rest.
 static TURNS: [Mutex<()>; 2] = [Mutex::new(()), Mutex::new(())];
 
 /// The number of browsers that were started.
