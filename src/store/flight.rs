@@ -1,15 +1,29 @@
 //! A flight under construction: operations that are sent together, and a ticket for each answer that is read.
 //!
-//! A ticket identifies one answer of the flight. It replaces counting positions: adding an operation to a flight never
-//! changes which answer another ticket reads. This module must not send anything.
+//! A ticket identifies one answer of the flight, and its type says what the operation answers. It replaces counting
+//! positions: adding an operation to a flight never changes which answer another ticket reads. This module must not
+//! send anything.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::host::{Answer, Answers, Attr, Handle, Op, Refusal, RefusalKind, Reply, Space};
 
-/// One answer of a flight.
-#[derive(Debug, Clone, Copy)]
-pub struct Ticket(usize);
+/// One answer of a flight, to an operation that answers a `T`: a text, attributes, names, free space, an open file, or
+/// nothing but that it succeeded.
+#[derive(Debug)]
+pub struct Ticket<T = ()>(usize, PhantomData<fn() -> T>);
+
+impl<T> Clone for Ticket<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Ticket<T> {}
+
+/// The entries of a folder: names and attributes.
+pub type Names = Vec<(String, Attr)>;
 
 /// The answers to operations that were added together.
 #[derive(Debug, Clone)]
@@ -23,28 +37,33 @@ pub struct Flight {
 
 impl Flight {
     /// Reads the text of a symlink.
-    pub fn read_link(&mut self, path: impl Into<String>) -> Ticket {
-        self.add(Op::ReadLink(path.into()))
+    pub fn read_link(&mut self, path: impl Into<String>) -> Ticket<String> {
+        self.ticket(Op::ReadLink(path.into()))
     }
 
     /// Reads the attributes of what a path names. Follows a symlink.
-    pub fn stat(&mut self, path: impl Into<String>) -> Ticket {
-        self.add(Op::Stat(path.into()))
+    pub fn stat(&mut self, path: impl Into<String>) -> Ticket<Attr> {
+        self.ticket(Op::Stat(path.into()))
     }
 
     /// Reads the attributes of what a path names. Does not follow a symlink.
-    pub fn lstat(&mut self, path: impl Into<String>) -> Ticket {
-        self.add(Op::Lstat(path.into()))
+    pub fn lstat(&mut self, path: impl Into<String>) -> Ticket<Attr> {
+        self.ticket(Op::Lstat(path.into()))
     }
 
     /// Lists a folder.
-    pub fn list(&mut self, path: impl Into<String>) -> Ticket {
-        self.add(Op::List(path.into()))
+    pub fn list(&mut self, path: impl Into<String>) -> Ticket<Names> {
+        self.ticket(Op::List(path.into()))
     }
 
     /// Reads how much free space there is.
-    pub fn space(&mut self, path: impl Into<String>) -> Ticket {
-        self.add(Op::Space(path.into()))
+    pub fn space(&mut self, path: impl Into<String>) -> Ticket<Space> {
+        self.ticket(Op::Space(path.into()))
+    }
+
+    /// Creates a file.
+    pub fn create(&mut self, path: impl Into<String>) -> Ticket<Handle> {
+        self.ticket(Op::Create(path.into()))
     }
 
     /// Renames a path.
@@ -53,10 +72,14 @@ impl Flight {
         self.add(Op::rename(from, to))
     }
 
-    /// Adds any operation.
+    /// Adds any operation. What it answers can't be read, only whether it succeeded.
     pub fn add(&mut self, op: Op) -> Ticket {
+        self.ticket(op)
+    }
+
+    fn ticket<T>(&mut self, op: Op) -> Ticket<T> {
         self.ops.push(op);
-        Ticket(self.ops.len() - 1)
+        Ticket(self.ops.len() - 1, PhantomData)
     }
 
     /// Adds operations whose answers are read together.
@@ -89,14 +112,75 @@ impl Landed {
     }
 
     /// The answer to an operation.
-    pub fn to(&self, ticket: Ticket) -> Option<&Reply> {
-        self.0.get(ticket.0)
+    pub fn to<T>(&self, ticket: Ticket<T>) -> ReplyTo<'_, T> {
+        ReplyTo(self.0.get(ticket.0), PhantomData)
     }
 
     /// The answers to operations that were added together.
     pub fn all(&self, tickets: &Tickets) -> &[Reply] {
         let end = tickets.0.end.min(self.0.len());
         &self.0[tickets.0.start.min(end)..end]
+    }
+}
+
+/// The answer to an operation that answers a `T`. Only that can be read of it.
+#[derive(Debug, Clone, Copy)]
+pub struct ReplyTo<'a, T>(Option<&'a Reply>, PhantomData<fn() -> T>);
+
+impl<'a, T> ReplyTo<'a, T> {
+    /// The answer as the host gave it, if there is one.
+    pub fn reply(&self) -> Option<&'a Reply> {
+        self.0
+    }
+
+    /// See [`Read::done`].
+    pub fn done(self) -> bool {
+        self.0.done()
+    }
+
+    /// See [`Read::refusal`].
+    pub fn refusal(self) -> Option<&'a Refusal> {
+        self.0.refusal()
+    }
+
+    /// See [`Read::unexpected_refusal`].
+    pub fn unexpected_refusal(self) -> Option<&'a Refusal> {
+        self.0.unexpected_refusal()
+    }
+}
+
+impl ReplyTo<'_, String> {
+    /// See [`Read::text`].
+    pub fn text(self) -> Option<String> {
+        self.0.text()
+    }
+}
+
+impl ReplyTo<'_, Attr> {
+    /// See [`Read::attr`].
+    pub fn attr(self) -> Option<Attr> {
+        self.0.attr()
+    }
+}
+
+impl<'a> ReplyTo<'a, Names> {
+    /// See [`Read::names`].
+    pub fn names(self) -> Option<&'a [(String, Attr)]> {
+        self.0.names()
+    }
+}
+
+impl ReplyTo<'_, Space> {
+    /// See [`Read::space`].
+    pub fn space(self) -> Option<Space> {
+        self.0.space()
+    }
+}
+
+impl ReplyTo<'_, Handle> {
+    /// See [`Read::opened`].
+    pub fn opened(self) -> Option<Handle> {
+        self.0.opened()
     }
 }
 
@@ -220,6 +304,6 @@ mod tests {
         let many = flight.extend([Op::Lstat("a".to_owned())]);
         let landed = Landed::new(Vec::new());
         assert_eq!(landed.to(link).text(), None);
-        assert!(landed.all(&many).is_empty() && landed.to(link).is_none());
+        assert!(landed.all(&many).is_empty() && landed.to(link).reply().is_none());
     }
 }

@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use crate::host::{HostError, Op, Reply};
+use crate::host::{Attr, Handle, HostError, Op};
 use crate::model::channel::{ChannelName, Slot};
 use crate::model::event::Event;
 use crate::model::layout;
 use crate::model::release::{Generation, Hold, ReleaseId, RunId};
-use crate::store::flight::{Flight, Read, Ticket};
+use crate::store::flight::{Flight, Read as _, ReplyTo, Ticket};
 use crate::store::open::{self, LockOps, OpenOptions, StoreState};
 use crate::store::pending_purges::{Delivery, Pending};
 use crate::store::plan::HostFacts;
@@ -288,7 +288,7 @@ async fn attempt(
     };
     let mut ops = change.ops(staging_dir, &found)?;
     for written in std::iter::once(held.moved).chain(held.left) {
-        all_done(session, answers.to(written)).await?;
+        all_done(session, answers.to(written).reply()).await?;
     }
     // The swap can't be guarded by a symlink that leads nowhere, such as `hold`. So a hold, which must exist before the
     // swap, is awaited.
@@ -310,17 +310,17 @@ async fn attempt(
 struct Held {
     flight: Flight,
     /// The generation before this run's.
-    generation: Ticket,
+    generation: Ticket<String>,
     /// The rename that puts this run's generation in place.
     moved: Ticket,
-    current: Ticket,
-    delivery: Ticket,
+    current: Ticket<String>,
+    delivery: Ticket<String>,
     /// The release that is to go live.
-    release: Option<Ticket>,
+    release: Option<Ticket<Attr>>,
     /// The record that the live release was left.
     left: Option<Ticket>,
     /// The opening of the file that is synced last.
-    last: Ticket,
+    last: Ticket<Handle>,
 }
 
 /// State that was read under the lock.
@@ -335,8 +335,8 @@ struct UnderLock {
 
 /// Returns what is known of the delivery to visitors. A record that can't be read is an error: if it counted as absent,
 /// its content would be lost.
-async fn delivery_of(session: &Session, answer: Option<&Reply>) -> Result<Delivery, Error> {
-    done_or_gone(session, answer).await?;
+async fn delivery_of(session: &Session, answer: ReplyTo<'_, String>) -> Result<Delivery, Error> {
+    done_or_gone(session, answer.reply()).await?;
     Ok(Delivery::read(answer.text()))
 }
 
@@ -415,7 +415,7 @@ impl LockedChange {
             // fails after all, the chunks of that release are kept longer than necessary.
             left = Some(flight.rename(staging_dir.path_holding("left"), layout::release_left(from)));
         }
-        let last = flight.add(staging_dir.open_last());
+        let last = staging_dir.open_last(&mut flight);
         Held {
             flight,
             generation,

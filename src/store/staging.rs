@@ -17,7 +17,7 @@ use crate::model::digest::Digest;
 use crate::model::event::Note;
 use crate::model::layout;
 use crate::model::release::{Generation, Owner, RunId};
-use crate::store::flight::{Flight, Landed, Read, Ticket};
+use crate::store::flight::{Flight, Landed, Read, ReplyTo, Ticket};
 use crate::store::refusal::{all_done, done_or_gone, explain};
 use crate::store::session::Session;
 use crate::store::{Error, LockError};
@@ -215,20 +215,20 @@ impl StagingDir {
 
     /// Opens an empty file, once the lock is held, for [`Self::leave_synced`].
     #[must_use]
-    pub fn open_last(&self) -> Op {
-        Op::Create(self.path_holding("last"))
+    pub fn open_last(&self, flight: &mut Flight) -> Ticket<Handle> {
+        flight.create(self.path_holding("last"))
     }
 
     /// Reads the generation and replaces it by this run's, which is staged as `gen`. Every change under the lock begins
     /// with this. Returns the tickets of the previous generation and of the rename.
-    pub fn replace_generation(&self, flight: &mut Flight) -> (Ticket, Ticket) {
+    pub fn replace_generation(&self, flight: &mut Flight) -> (Ticket<String>, Ticket) {
         let previous = flight.read_link(layout::GENERATION);
         let replaced = flight.rename(self.path_holding("gen"), layout::GENERATION);
         (previous, replaced)
     }
 
     /// Takes the answer to [`Self::open_last`]. If the host refused the file, the run does not wait for the disk.
-    pub fn keep_last(&mut self, answer: Option<&Reply>) {
+    pub fn keep_last(&mut self, answer: ReplyTo<'_, Handle>) {
         self.last = answer.opened();
         if self.last.is_some() {
             self.litter_file("last");
@@ -367,7 +367,7 @@ pub async fn wait_for_lock(
         let own = flight.lstat(layout::workshop_preparing(staging_dir.run()));
         let answers = session.send(flight).await?;
         // A lock that can't be read is not a free lock.
-        done_or_gone(session, answers.to(lock)).await?;
+        done_or_gone(session, answers.to(lock).reply()).await?;
         let names = answers.to(lock).names().unwrap_or_default().to_vec();
         let now = answers.to(own).attr().map_or(0, |attr| attr.mtime);
         let Some((name, attr)) = names.into_iter().next() else {
@@ -512,7 +512,7 @@ async fn steal_lock(session: &Session, holder: &RunId) -> Result<Option<Refusal>
 pub async fn keep_clock(
     session: &Session,
     staging_dir: &mut StagingDir,
-    found: Option<&Reply>,
+    found: ReplyTo<'_, String>,
     entered: Option<&Generation>,
     ours: &Generation,
 ) -> Result<bool, HostError> {

@@ -23,7 +23,7 @@ use crate::model::layout;
 use crate::model::release::RunId;
 use crate::next::url::encoded;
 use crate::rules::marker;
-use crate::store::flight::{Flight, Read as _};
+use crate::store::flight::Flight;
 use crate::store::session::Session;
 use crate::store::staging::{StagingDir, read_owner};
 use crate::store::{StoreError, open};

@@ -61,16 +61,16 @@ pub struct StoreState {
 
 /// What every run reads of a store first.
 struct Head {
-    docroot: Ticket,
-    format: Ticket,
-    current: Ticket,
-    current_link: Ticket,
-    hold: Ticket,
-    generation: Ticket,
-    generation_link: Ticket,
-    swept: Ticket,
-    delivery: Ticket,
-    former: Ticket,
+    docroot: Ticket<Attr>,
+    format: Ticket<String>,
+    current: Ticket<String>,
+    current_link: Ticket<Attr>,
+    hold: Ticket<String>,
+    generation: Ticket<String>,
+    generation_link: Ticket<Attr>,
+    swept: Ticket<Attr>,
+    delivery: Ticket<String>,
+    former: Ticket<String>,
     /// One ticket for each of [`layout::FOLDERS`].
     folders: Tickets,
 }
@@ -175,7 +175,7 @@ pub async fn open_store(
         let made = answers
             .all(&set_up)
             .iter()
-            .chain(answers.to(own))
+            .chain(answers.to(own).reply())
             .chain(answers.all(&staged));
         all_done(session, made).await?;
         if let Some(own) = answers.to(own).attr() {
@@ -304,7 +304,7 @@ pub async fn has_folder(session: &Session) -> Result<bool, StoreError> {
 /// The state of the store, from the answers to a run that has no staging directory.
 async fn seen_from_outside(session: &Session, head: &Head, answers: &Landed) -> Result<StoreState, StoreError> {
     let docroot = answers.to(head.docroot);
-    if docroot.is_none_or(Read::is_gone) || needs_making(session, head, answers).await? {
+    if docroot.reply().is_none_or(Read::is_gone) || needs_making(session, head, answers).await? {
         session.note_live(None);
         return Ok(StoreState::default());
     }
@@ -397,7 +397,11 @@ async fn make(session: &Session) -> Result<(), StoreError> {
 async fn read_entrance(session: &Session, head: &Head, answers: &Landed) -> Result<StoreState, StoreError> {
     // What can't be read may exist. If an unreadable hold counted as none, publishing would go on.
     let needed = [head.format, head.current, head.hold, head.generation, head.delivery];
-    done_or_gone(session, needed.into_iter().filter_map(|ticket| answers.to(ticket))).await?;
+    done_or_gone(
+        session,
+        needed.into_iter().filter_map(|ticket| answers.to(ticket).reply()),
+    )
+    .await?;
     let host = session.host_name();
     let format = answers.to(head.format).text().unwrap_or_default();
     if format != layout::format_text() {

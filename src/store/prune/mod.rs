@@ -22,7 +22,7 @@ use crate::model::manifest::{MOST_FILES, MOST_FOLDERS};
 use crate::model::path::SitePath;
 use crate::model::release::{ReleaseDocument, ReleaseId, RunId};
 use crate::store::content::Content;
-use crate::store::flight::{Flight, Read as _};
+use crate::store::flight::Flight;
 use crate::store::plan::HostFacts;
 use crate::store::publish::leave;
 use crate::store::records::Records;
@@ -128,7 +128,7 @@ async fn claim(session: &Session, options: &Options) -> Result<SweepMark, Error>
         let answers = staging::stage_and_lock(session, &mut staging_dir, stage, held.ops(), None).await?;
         let (found, entered) = (answers.to(former), store_state.generation.as_ref());
         staging::keep_clock(session, &mut staging_dir, found, entered, &generation).await?;
-        all_done(session, answers.to(moved)).await?;
+        all_done(session, answers.to(moved).reply()).await?;
         Ok(SweepMark {
             run: staging_dir.run().clone(),
             now: store_state.now,

@@ -3,7 +3,7 @@
 //! Pure, except for the names in the staging directory.
 
 use super::Publish;
-use crate::host::{Kind, Op, RefusalKind};
+use crate::host::{Handle, Kind, Op, RefusalKind};
 use crate::model::layout;
 use crate::model::release::Hold;
 use crate::store::attempt_error::AttemptError;
@@ -18,18 +18,18 @@ use crate::store::{Error, StoreError, StorePath, open};
 pub(super) struct UnderLock {
     pub(super) flight: Flight,
     /// The generation before this run.
-    pub(super) generation: Ticket,
+    pub(super) generation: Ticket<String>,
     /// That it was replaced.
     moved: Ticket,
-    current: Ticket,
-    hold: Ticket,
-    delivery: Ticket,
+    current: Ticket<String>,
+    hold: Ticket<String>,
+    delivery: Ticket<String>,
     /// Operations that must succeed.
     needed: [Tickets; 2],
     /// Folders of the pool: paths and tickets. A folder may be missing, but must not be a symlink.
     pool_folders: (Vec<String>, Tickets),
     /// The file that is synced last.
-    pub(super) last: Ticket,
+    pub(super) last: Ticket<Handle>,
 }
 
 impl UnderLock {
@@ -50,7 +50,7 @@ impl UnderLock {
             .into_iter()
             .collect();
         let folder_tickets = flight.extend(folders.iter().cloned().map(Op::Lstat));
-        let last = flight.add(staging_dir.open_last());
+        let last = staging_dir.open_last(&mut flight);
         Self {
             flight,
             generation,
@@ -97,7 +97,7 @@ impl UnderLock {
             }
         }
         let needed = self.needed.iter().flat_map(|tickets| answers.all(tickets));
-        let mut needed = answers.to(self.moved).into_iter().chain(needed);
+        let mut needed = answers.to(self.moved).reply().into_iter().chain(needed);
         if let Some(refusal) = needed.find_map(Read::refusal) {
             return Err(match refusal.kind {
                 // A prune took away what the plan relied on.

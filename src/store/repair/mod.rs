@@ -258,7 +258,7 @@ impl Repair<'_> {
         let answers = staging::stage_and_lock(self.session, staging_dir, Vec::new(), held.ops(), self.wait).await?;
         let entered = store_state.generation.as_ref();
         staging::keep_clock(self.session, staging_dir, answers.to(former), entered, generation).await?;
-        all_done(self.session, answers.to(moved)).await?;
+        all_done(self.session, answers.to(moved).reply()).await?;
         let current = answers.to(current).text().and_then(|text| open::read_current(&text));
         if current != store_state.current {
             return Err(Error::ConcurrentPublish { by: current });
