@@ -67,10 +67,7 @@ pub fn rows(stream: &str) -> Result<Vec<Row<'_>>, Unclear> {
                 return Err(Unclear::Binary);
             }
             Some(first) => {
-                let length = bytes[start..]
-                    .iter()
-                    .position(|byte| *byte == b'\n')
-                    .ok_or(broken.clone())?;
+                let length = memchr::memchr(b'\n', &bytes[start..]).ok_or(broken.clone())?;
                 let end = start + length;
                 let (tag, skip) = match *first {
                     b'H' => match stream[start + 1..end].chars().next() {

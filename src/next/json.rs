@@ -401,7 +401,7 @@ pub fn read_in_script(text: &str, out: &mut String) -> Result<usize, InScript> {
             .position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\' | b'&' | b'<' | b'>'));
         let end = at + plain.ok_or(InScript::NoString)?;
         let run = &text[at..end];
-        if run.contains(['\u{2028}', '\u{2029}']) {
+        if !run.is_ascii() && run.contains(['\u{2028}', '\u{2029}']) {
             return Err(InScript::NotExact);
         }
         out.push_str(run);

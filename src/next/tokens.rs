@@ -8,7 +8,7 @@ use std::ops::Range;
 
 pub(super) use html5gum::emitters::callback::CallbackEvent as Token;
 use html5gum::emitters::callback::{Callback, CallbackEmitter};
-use html5gum::{Span, Tokenizer};
+use html5gum::{Emitter, Error, ForwardingEmitter, Span, Tokenizer};
 
 /// Takes the tokens of a page.
 pub(super) trait Tokens {
@@ -27,7 +27,26 @@ pub(super) fn read(text: &str, tokens: &mut dyn Tokens) {
     let mut emitter = CallbackEmitter::<_, Infallible, usize>::new(Each(tokens));
     emitter.naively_switch_states(true);
     // The callback does all the work. The emitter yields no tokens, but the iterator has to run to the end.
-    Tokenizer::new_with_emitter(text, emitter).for_each(drop);
+    Tokenizer::new_with_emitter(text, WithoutErrors(emitter)).for_each(drop);
+}
+
+/// Takes no errors, so the tokenizer does not look for invalid characters, which would take a tenth of a survey.
+struct WithoutErrors<E>(E);
+
+impl<E: Emitter> ForwardingEmitter for WithoutErrors<E> {
+    type Token = E::Token;
+
+    fn inner(&mut self) -> &mut impl Emitter<Token = Self::Token> {
+        &mut self.0
+    }
+
+    #[inline]
+    fn should_emit_errors(&mut self) -> bool {
+        false
+    }
+
+    #[inline]
+    fn emit_error(&mut self, _: Error) {}
 }
 
 struct Each<'t>(&'t mut dyn Tokens);
