@@ -1,4 +1,5 @@
 //! Tells the compiler what `--version` says: the version, and the commit of the sources with its date if they are known.
+//! Tells the linker of a static binary to write short relocations.
 //!
 //! It must not look at the clock, nor at anything else that differs between two builds of one commit.
 
@@ -17,6 +18,10 @@ fn main() {
         version = format!("{version} ({short}{})", date.unwrap_or_default());
     }
     println!("cargo::rustc-env=SYNTAX_PUBLISH_VERSION={version}");
+    // Two thirds of a megabyte less. Not with glibc, of which the binary would then need 2.36.
+    if env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|libc| libc == "musl") {
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
 }
 
 /// The commit and the time of it.

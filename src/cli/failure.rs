@@ -37,6 +37,12 @@ pub enum Failure {
         /// The error of the system.
         source: std::io::Error,
     },
+    /// A thread panicked.
+    #[error("syntax-publish panicked: {message}")]
+    Bug {
+        /// The message of the panic, and where it was.
+        message: String,
+    },
     /// The run was ended by a signal.
     #[error("{}", signalled(*number))]
     Signal {
@@ -200,6 +206,7 @@ impl Failure {
             Self::Build(BuildError::NoName(_)) => (1, "no-name"),
             Self::Build(BuildError::Io { .. }) | Self::Io { .. } => (1, "io"),
             Self::Build(BuildError::Source(_)) => (1, "export-changed"),
+            Self::Bug { .. } => (1, "panic"),
             Self::Signal { number } => (u8::try_from(128 + number).unwrap_or(1), "signal"),
             Self::NoSiteManifest { .. } => (2, "no-site-manifest"),
             Self::ForeignSiteManifest { .. } => (2, "foreign-site-manifest"),

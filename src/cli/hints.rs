@@ -29,6 +29,7 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
         Failure::Delivery(error) => return of_delivery(error, global),
         Failure::Build(error) => of_build(error),
         Failure::Io { .. } => WHERE_TO_LOOK,
+        Failure::Bug { .. } => BUG,
         Failure::Signal { .. } => "run it again when you like: what was sent is not sent twice",
         Failure::NoSiteManifest { .. } => {
             "go to the site's folder, name the file with --site FILE, or let `syntax-publish init` write one"
@@ -69,6 +70,9 @@ pub fn hint(failure: &Failure, global: &Global) -> String {
     };
     hint.to_owned()
 }
+
+/// The hint after a panic.
+const BUG: &str = "this is a bug in syntax-publish: report it, with this message";
 
 /// The hint after a failed access to a local file.
 const WHERE_TO_LOOK: &str = "see whether the path is right, you may use it, and there is room";
@@ -209,7 +213,7 @@ fn of_source(error: &SourceError) -> &'static str {
         SourceError::Encoder { .. } => {
             "leave that encoding out (`brotli = false` or `gzip = false` in [encode]), and report it"
         }
-        SourceError::Worker(_) => "this is a bug in syntax-publish: report it, with this message",
+        SourceError::Worker(_) => BUG,
     }
 }
 
@@ -286,7 +290,7 @@ fn of_host(error: &HostError, global: &Global) -> String {
         }
         HostErrorKind::MissingExtension => "the host needs OpenSSH's own SFTP server, of version 6.5 or newer",
         HostErrorKind::Folder => "fix `docroot` of the target, or see who may enter it",
-        HostErrorKind::Panicked => "this is a bug in syntax-publish: report it, with this message",
+        HostErrorKind::Panicked => BUG,
         HostErrorKind::Lost => "try again: what was sent is not sent twice; `{status}` shows what is live",
     };
     with_commands(hint, global)

@@ -6,6 +6,7 @@
 
 mod actions;
 mod args;
+mod bug;
 mod changes;
 mod commands;
 mod complete;
@@ -93,10 +94,16 @@ pub async fn run(args: Args) -> u8 {
     let command = args.command.unwrap_or(Command::Publish(args.publish));
     // A signal is the normal end of a preview.
     let is_endless = matches!(command, Command::Serve(_) | Command::Watch(_));
-    let asked = stop::asked(is_endless);
+    let (asked, bug) = (stop::asked(is_endless), bug::caught(&screen));
     let outcome = tokio::select! {
         outcome = run.command(command) => outcome,
         number = asked => stop::end(&run, number, is_endless).await,
+        message = bug => {
+            stop::leave(&run).await;
+            let failure = Failure::Bug { message };
+            run.notify_failure(&failure).await;
+            Err(failure)
+        }
     };
     run.finish();
     run.remember();

@@ -201,6 +201,10 @@ impl FailureContext {
 
 /// Formats what is live after a failure.
 pub fn live_now(failure: &Failure, told: Option<&FailureContext>) -> String {
+    // A run that can't go on can't say what it knew.
+    if let (None, Failure::Bug { .. }) = (told, failure) {
+        return "not known".to_owned();
+    }
     let Some(live) = told.and_then(|told| told.live.as_ref()) else {
         return "unchanged; no target was contacted".to_owned();
     };
@@ -210,7 +214,7 @@ pub fn live_now(failure: &Failure, told: Option<&FailureContext>) -> String {
     match (live, failure) {
         (Live::Release(release), _) => release.to_string(),
         (Live::Nothing, _) => "nothing yet".to_owned(),
-        (Live::Unknown, Failure::Signal { .. }) => "not known".to_owned(),
+        (Live::Unknown, Failure::Signal { .. } | Failure::Bug { .. }) => "not known".to_owned(),
         (Live::Unknown, _) => "unchanged".to_owned(),
     }
 }

@@ -55,12 +55,7 @@ pub async fn end(run: &Run, number: i32, is_endless: bool) -> Result<u8, Failure
     if is_endless {
         return Ok(failure.exit_code());
     }
-    if let Some(session) = run.session() {
-        let abandoned = timeout(LAST_WORDS, abandon(session)).await;
-        if !matches!(abandoned, Ok(Ok(()))) {
-            session.note_live_unknown();
-        }
-    }
+    leave(run).await;
     if !run.has_reported() {
         return Err(failure);
     }
@@ -68,6 +63,17 @@ pub async fn end(run: &Run, number: i32, is_endless: bool) -> Result<u8, Failure
     let text = "interrupted after the release went live; old releases are left to the next prune";
     say("note", text);
     Ok(failure.exit_code())
+}
+
+/// Fences off what a run began on the host, and determines which release is live. The run's future must have been
+/// dropped.
+pub async fn leave(run: &Run) {
+    if let Some(session) = run.session() {
+        let abandoned = timeout(LAST_WORDS, abandon(session)).await;
+        if !matches!(abandoned, Ok(Ok(()))) {
+            session.note_live_unknown();
+        }
+    }
 }
 
 #[cfg(test)]

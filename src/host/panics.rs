@@ -1,5 +1,8 @@
 //! Messages of tasks that panicked. A panic is a bug of this program and is reported as one, whatever the task was
 //! doing.
+//!
+//! That is for programs that unwind and call this library. In the command, no panic gets this far: its panic hook ends
+//! the run.
 
 use tokio::task::JoinError;
 

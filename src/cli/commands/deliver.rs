@@ -476,26 +476,33 @@ impl Run {
     /// Runs a command, and sends a notification if it fails.
     pub(super) async fn telling_of_failure(
         &self,
-        what: &str,
+        what: &'static str,
         command: impl Future<Output = Result<u8, Failure>>,
     ) -> Result<u8, Failure> {
+        let _ = self.telling.set(what);
         let outcome = command.await;
         if let Err(failure) = &outcome {
-            let event = match failure {
-                Failure::Delivery(DeliverError::RolledBack { .. }) => "taken-back",
-                _ => "failed",
-            };
-            let message = report::message(failure);
-            let text = format!("{what} failed: {message}");
-            let notice = Notice {
-                release: self.told().and_then(|told| told.release().map(ToString::to_string)),
-                error: Some(message),
-                hint: Some(hints::hint(failure, &self.global)),
-                ..Notice::default()
-            };
-            self.tell(event, &text, notice).await;
+            self.notify_failure(failure).await;
         }
         outcome
+    }
+
+    /// Sends a notification that the command failed, if it is one that notifies.
+    pub async fn notify_failure(&self, failure: &Failure) {
+        let Some(what) = self.telling.get() else { return };
+        let event = match failure {
+            Failure::Delivery(DeliverError::RolledBack { .. }) => "taken-back",
+            _ => "failed",
+        };
+        let message = report::message(failure);
+        let text = format!("{what} failed: {message}");
+        let notice = Notice {
+            release: self.told().and_then(|told| told.release().map(ToString::to_string)),
+            error: Some(message),
+            hint: Some(hints::hint(failure, &self.global)),
+            ..Notice::default()
+        };
+        self.tell(event, &text, notice).await;
     }
 
     /// Sends a notification to the URL in the site manifest, if there is one. A failure to send it is only a warning.

@@ -80,6 +80,8 @@ pub struct Run {
     began: Instant,
     workplace: OnceLock<Workplace>,
     session: OnceLock<Arc<Session>>,
+    /// The command, if its failure is notified.
+    telling: OnceLock<&'static str>,
     /// Whether the result was printed. What is printed later is not part of the result.
     has_reported: AtomicBool,
 }
@@ -95,6 +97,7 @@ impl Run {
             began: Instant::now(),
             workplace: OnceLock::new(),
             session: OnceLock::new(),
+            telling: OnceLock::new(),
             has_reported: AtomicBool::new(false),
         }
     }

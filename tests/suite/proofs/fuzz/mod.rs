@@ -3,7 +3,8 @@
 //!
 //! The targets are functions of a text, and a plain loop drives them: texts of the corpus and of the fixtures, changed
 //! at random. A change that makes a parser behave differently is kept and changed further. The short run is the same
-//! every time. The long one (`just fuzz`) is not, and it prints how to keep a text that fails.
+//! every time. The long one (`just fuzz`) is not, and it prints how to keep a text that fails. No fuzzing library is
+//! used: libFuzzer's front end needs a nightly compiler.
 
 mod mutate;
 mod records;
