@@ -1,6 +1,7 @@
 //! Notifications about a publish. Nothing may depend on them.
 
 use super::Site;
+use crate::support::command::Running;
 use crate::support::nginx::Nginx;
 use crate::support::server::{Reply, Server};
 
@@ -43,6 +44,41 @@ fn publish_rollback_hold_and_failure_are_notified() {
     site.run(&["publish"]).expect_code(0);
     site.run(&["publish"]).expect_code(0);
     assert_eq!(events(&hook).iter().filter(|event| *event == "published").count(), 3);
+}
+
+#[test]
+fn a_panic_is_notified_and_reported_with_what_is_live() {
+    let mut site = Site::new();
+    let hook = Server::start(|_| Reply::new(200, ""));
+    site.tables = format!("[notify]\nurl = \"http://{}/hook\"\n", hook.address);
+    site.write();
+    let live = site.run(&["publish"]).expect_code(0).json();
+    site.edit("Edited.");
+    // 32 GiB of addresses are enough for a few stacks of 1 GiB, but not for those of the threads that hash.
+    let starved = site.project.command();
+    let mut command = std::process::Command::new("sh");
+    command
+        .args(["-c", "ulimit -v 33554432; exec \"$@\"", "sh"])
+        .arg(starved.get_program())
+        .args(["publish", "--json"])
+        .current_dir(&site.project.dir)
+        .env_clear()
+        .envs(starved.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .envs([
+            ("RUST_MIN_STACK", "1073741824"),
+            ("TOKIO_WORKER_THREADS", "1"),
+            ("RAYON_NUM_THREADS", "64"),
+        ]);
+    let ran = Running::start(command).wait().expect_code(1);
+    let error = &ran.json()["error"];
+    assert_eq!(
+        (&error["code"], &error["live"]),
+        (&"panic".into(), &live["release"]),
+        "{ran}"
+    );
+    assert!(ran.stderr.contains("error: syntax-publish panicked: "), "{ran}");
+    assert_eq!(events(&hook), ["published", "failed"]);
+    site.run(&["publish"]).expect_code(0);
 }
 
 #[test]
