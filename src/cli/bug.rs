@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use syntax_publish::model::path::printable;
+use syntax_publish::host::panics;
 use tokio::sync::oneshot;
 
 use super::failure::Failure;
@@ -45,7 +45,7 @@ pub fn caught(screen: &Screen) -> impl Future<Output = String> + use<> {
 }
 
 fn message(panic: &PanicHookInfo<'_>) -> String {
-    let text = printable(panic.payload_as_str().unwrap_or("it gave no message"));
+    let text = panics::text(panic.payload());
     match panic.location() {
         Some(location) => format!("{text} ({}:{})", location.file(), location.line()),
         None => text,

@@ -4,14 +4,23 @@
 //! That is for programs that unwind and call this library. In the command, no panic gets this far: its panic hook ends
 //! the run.
 
+use std::any::Any;
+
 use tokio::task::JoinError;
+
+use crate::model::path::printable;
 
 /// The message of the panic, or that the task was cancelled.
 pub fn said(error: JoinError) -> String {
-    let Ok(panic) = error.try_into_panic() else {
-        return "it was cancelled".to_owned();
-    };
+    match error.try_into_panic() {
+        Ok(panic) => text(&*panic),
+        Err(_) => "it was cancelled".to_owned(),
+    }
+}
+
+/// The message that a panic was given.
+pub fn text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    crate::model::path::printable(text.unwrap_or("it gave no message"))
+    printable(text.unwrap_or("it gave no message"))
 }

@@ -128,24 +128,9 @@ impl Landed {
 pub struct ReplyTo<'a, T>(Option<&'a Reply>, PhantomData<fn() -> T>);
 
 impl<'a, T> ReplyTo<'a, T> {
-    /// The answer as the host gave it, if there is one.
+    /// The answer as the host gave it, if there is one: whether the operation succeeded.
     pub fn reply(&self) -> Option<&'a Reply> {
         self.0
-    }
-
-    /// See [`Read::done`].
-    pub fn done(self) -> bool {
-        self.0.done()
-    }
-
-    /// See [`Read::refusal`].
-    pub fn refusal(self) -> Option<&'a Refusal> {
-        self.0.refusal()
-    }
-
-    /// See [`Read::unexpected_refusal`].
-    pub fn unexpected_refusal(self) -> Option<&'a Refusal> {
-        self.0.unexpected_refusal()
     }
 }
 
@@ -293,8 +278,8 @@ mod tests {
         ]);
         assert_eq!(landed.to(link).text().as_deref(), Some("releases/1"));
         assert_eq!(landed.all(&many).len(), 2);
-        assert_eq!(landed.to(moved).refusal(), Some(&refusal));
-        assert!(!landed.to(moved).done());
+        assert_eq!(landed.to(moved).reply().refusal(), Some(&refusal));
+        assert!(!landed.to(moved).reply().done());
     }
 
     #[test]

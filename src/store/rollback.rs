@@ -282,7 +282,7 @@ async fn attempt(
     let current = text.and_then(|text| open::read_current(&text));
     let found = UnderLock {
         current,
-        there: held.release.is_some_and(|release| answers.to(release).done()),
+        there: held.release.is_some_and(|release| answers.to(release).reply().done()),
         delivery: delivery_of(session, answers.to(held.delivery)).await?,
         now: before.now,
     };

@@ -68,7 +68,7 @@ impl UnderLock {
     /// purge.
     pub(super) fn read(&self, publish: &Publish<'_>, answers: &Landed, plan: &Plan) -> Result<Delivery, AttemptError> {
         for ticket in [self.current, self.hold, self.delivery] {
-            if let Some(refusal) = answers.to(ticket).unexpected_refusal() {
+            if let Some(refusal) = answers.to(ticket).reply().unexpected_refusal() {
                 return Err(AttemptError::Replan(refusal.to_string()));
             }
         }

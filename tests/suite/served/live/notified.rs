@@ -11,12 +11,18 @@ fn events(hook: &Server) -> Vec<String> {
     told.iter().map(event).collect()
 }
 
-#[test]
-fn publish_rollback_hold_and_failure_are_notified() {
+/// A site, and the server that it notifies of every event.
+fn notifying() -> (Site, Server) {
     let mut site = Site::new();
     let hook = Server::start(|_| Reply::new(200, ""));
     site.tables = format!("[notify]\nurl = \"http://{}/hook\"\n", hook.address);
     site.write();
+    (site, hook)
+}
+
+#[test]
+fn publish_rollback_hold_and_failure_are_notified() {
+    let (site, hook) = notifying();
     let first = site.run(&["publish", "--commit", "abc123"]).expect_code(0).json();
     site.edit("Edited.");
     site.run(&["publish"]).expect_code(0);
@@ -48,10 +54,7 @@ fn publish_rollback_hold_and_failure_are_notified() {
 
 #[test]
 fn a_panic_is_notified_and_reported_with_what_is_live() {
-    let mut site = Site::new();
-    let hook = Server::start(|_| Reply::new(200, ""));
-    site.tables = format!("[notify]\nurl = \"http://{}/hook\"\n", hook.address);
-    site.write();
+    let (site, hook) = notifying();
     let live = site.run(&["publish"]).expect_code(0).json();
     site.edit("Edited.");
     // 32 GiB of addresses are enough for a few stacks of 1 GiB, but not for those of the threads that hash.
