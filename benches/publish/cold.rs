@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::discard::discard;
 use crate::measure::{self, Row, Spread, Table, Watch, command};
 use crate::ours::{Levels, Ours, Way};
 use crate::peer::{self, cores};
@@ -60,6 +61,7 @@ pub fn cold(extent: Extent, table: &mut Table) {
             row.against.push(seconds / ours);
             together += seconds;
         }
+        discard(&copy);
         both.time.push(together);
         both.against.push(together / ours);
     }
@@ -88,7 +90,7 @@ fn to_an_empty_docroot(ours: &mut Ours, levels: Levels, round: usize, row: &mut 
     ours.write_manifest(levels, &suffix);
     let home = ours.new_home();
     let publish = ours.publish(Way::Near, &home, Watch::Memory);
-    ours.remove_docroot(&suffix);
+    ours.discard_docroot(&suffix);
     row.add(&publish);
     // Nothing went over the far line.
     (row.sent, row.received) = (Spread::default(), Spread::default());

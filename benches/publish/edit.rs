@@ -78,7 +78,7 @@ fn one_size(site: &mut Prepared, pages: usize, taken: &mut Taken, table: &mut Ta
         peer.put_forward();
         connect.moved(&peer.connect());
     }
-    site.ours.remove_docroot(FRESH);
+    site.ours.discard_docroot(FRESH);
     for other in &others {
         if let Some(seconds) = other.row.time.median() {
             taken.insert(other.tool.name(), (seconds, peer.files));

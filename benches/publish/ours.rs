@@ -12,6 +12,7 @@ use syntax_publish::store::open;
 use syntax_publish::store::session::Session;
 use syntax_publish::store::verify::{Depth, verify};
 
+use crate::discard::discard;
 use crate::measure::{self, Ran, Watch};
 use crate::site::{self, Size};
 use crate::support::bench::{How, session};
@@ -22,6 +23,9 @@ use crate::support::sshd::{Jail, Offer, Sshd};
 
 /// The round-trip time of the far line.
 pub const RTT: Duration = Duration::from_millis(50);
+
+const NO_PROBES: &str = "[verify]\norigin = false\npublic = false\n";
+const UNCHANGED: &str = "[next]\nstable-build-id = false\n[fingerprint]\ninclude = []\n";
 
 /// Levels of the encoders.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,21 +109,17 @@ impl Ours {
     /// Makes later publishes go to another, empty docroot.
     pub fn write_manifest(&mut self, levels: Levels, docroot_suffix: &str) {
         self.levels = levels;
-        self.write_tables(
-            "https://bench.example",
-            docroot_suffix,
-            "[verify]\norigin = false\npublic = false\n",
-        );
+        self.write_tables("https://bench.example", docroot_suffix, NO_PROBES);
+    }
+
+    /// Makes later publishes leave all files as they are, so that encodings that the export brings still belong to them.
+    pub fn leave_files_alone(&self) {
+        self.write_tables("https://bench.example", "", &format!("{NO_PROBES}{UNCHANGED}"));
     }
 
     /// Gives the site this URL for later publishes, and turns the live probes after each publish on or off.
     pub fn serve(&mut self, url: &str, looks: bool) {
-        let verify = if looks {
-            ""
-        } else {
-            "[verify]\norigin = false\npublic = false\n"
-        };
-        self.write_tables(url, "", verify);
+        self.write_tables(url, "", if looks { "" } else { NO_PROBES });
     }
 
     /// Makes later publishes require that an authority in this file issued the live site's certificate.
@@ -185,12 +185,12 @@ impl Ours {
         measure::run(copy, Watch::Time);
     }
 
-    /// Removes the docroot with this suffix.
-    pub fn remove_docroot(&self, docroot_suffix: &str) {
+    /// Discards the docroot with this suffix.
+    pub fn discard_docroot(&self, docroot_suffix: &str) {
         let name = self.sshd.docroot.file_name().expect("a docroot has a name").to_owned();
         let mut sibling = name;
         sibling.push(docroot_suffix);
-        fs::remove_dir_all(self.sshd.root.join(sibling)).expect("a docroot to remove");
+        discard(&self.sshd.root.join(sibling));
     }
 
     /// Makes a home without caches, as on a machine that has never published before.
@@ -336,6 +336,13 @@ impl Ours {
             assert!(verified.faults.is_empty(), "it is whole");
         });
         lossy(session.counts().round_trips())
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        discard(&self.export);
+        discard(&self.sshd.root);
     }
 }
 

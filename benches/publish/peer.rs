@@ -9,6 +9,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::discard::discard;
 use crate::measure::{self, Watch, command};
 use crate::ours::{Levels, RTT, lossy};
 use crate::site::{self, Size};
@@ -189,7 +190,7 @@ impl Peer {
             self.ssh(self.sshd.port, &self.swap(&self.releases.to_string())),
             Watch::Time,
         );
-        fs::remove_dir_all(root.join("releases/tar")).expect("a release to remove");
+        discard(&root.join("releases/tar"));
         moved
     }
 
@@ -272,6 +273,13 @@ impl Peer {
         line.extend(["-o".to_owned(), format!("Port={port}")]);
         line.extend(options.into_iter().flat_map(|option| ["-o".to_owned(), option]));
         line
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        discard(&self.tree);
+        discard(&self.root());
     }
 }
 

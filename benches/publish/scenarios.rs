@@ -12,6 +12,7 @@ use syntax_publish::site::scan::{ScanOptions, scan};
 use syntax_publish::site::source::Export;
 use syntax_publish::site::survey;
 
+use crate::discard::discard;
 use crate::measure::{self, Row, Spread, Table, Watch, command, timed};
 use crate::ours::{Levels, Ours, Publish, Way, lossy};
 use crate::peer::{Moved, cores};
@@ -232,7 +233,7 @@ impl Bench {
                 "{remembered} of {files} were remembered"
             );
             recalled.time.push(time);
-            std::fs::remove_dir_all(copy).expect("a folder to be removed");
+            discard(&copy);
         }
         table.group(&format!("check of {} pages, {} cores", thousands(pages), cores()));
         for row in [&scanned, &surveyed, &checked, &all, &kept, &unchanged, &recalled] {

@@ -36,6 +36,9 @@ pub const MAX_SIZE: u64 = 32 << 20;
 /// no bytes and costs time and memory on both sides. The largest window of the format is only for files that are longer
 /// than the window that every reader of `br` has memory for.
 const SMALLEST_WINDOW_BITS: i32 = 16;
+/// At levels 5 to 8 the crate has no hash table for a window of 16 bits. It takes one of 32 MiB instead and clears it for
+/// each file, which takes ten times as long, and finds less. Of the larger windows, 18 bits have the shortest header.
+const SMALLEST_MIDDLE_WINDOW_BITS: i32 = 18;
 const WINDOW_BITS: i32 = 22;
 const LARGE_WINDOW_BITS: i32 = 24;
 
@@ -122,9 +125,7 @@ fn verify(coding: Coding, encoded: Vec<u8>, original: &[u8]) -> Result<Vec<u8>, 
 fn brotli(level: u8, bytes: &[u8]) -> io::Result<Vec<u8>> {
     let params = BrotliEncoderParams {
         quality: level.into(),
-        lgwin: (SMALLEST_WINDOW_BITS..=WINDOW_BITS)
-            .find(|bits| bytes.len() + WINDOW_GAP <= 1 << bits)
-            .unwrap_or(LARGE_WINDOW_BITS),
+        lgwin: window_bits(level, bytes.len()),
         // The mode stays generic: on HTML, flight payloads, JS and CSS the text mode gives the same bytes.
         size_hint: bytes.len(),
         ..BrotliEncoderParams::default()
@@ -132,6 +133,16 @@ fn brotli(level: u8, bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut encoded = Vec::new();
     brotli::BrotliCompress(&mut &bytes[..], &mut encoded, &params)?;
     Ok(encoded)
+}
+
+fn window_bits(level: u8, length: usize) -> i32 {
+    let smallest = match level {
+        5..=8 => SMALLEST_MIDDLE_WINDOW_BITS,
+        _ => SMALLEST_WINDOW_BITS,
+    };
+    (smallest..=WINDOW_BITS)
+        .find(|bits| length + WINDOW_GAP <= 1 << bits)
+        .unwrap_or(LARGE_WINDOW_BITS)
 }
 
 fn gzip(level: u8, bytes: &[u8]) -> io::Result<Vec<u8>> {
@@ -227,6 +238,24 @@ mod tests {
 
     const GOLDEN_BROTLI: &str = "8010df908f31c6e7";
     const GOLDEN_GZIP: &str = "fb70722629a302eb";
+
+    #[test]
+    fn windows_fit_files_and_the_hash_tables_of_the_encoder() {
+        for (level, length, bits) in [
+            (11, 600, 16),
+            (11, (1 << 16) - 16, 16),
+            (11, (1 << 16) - 15, 17),
+            (4, 600, 16),
+            (5, 600, 18),
+            (8, 1 << 16, 18),
+            (8, 1 << 18, 19),
+            (9, 600, 16),
+            (11, (1 << 22) - 16, 22),
+            (5, 1 << 22, 24),
+        ] {
+            assert_eq!(window_bits(level, length), bits, "level {level}, {length} bytes");
+        }
+    }
 
     #[test]
     fn gzip_header_names_no_file_time_or_system() {
