@@ -1,8 +1,8 @@
 //! Folders that are not needed any more, kept until everything has been measured.
 //!
 //! For some minutes after a file was deleted, ext4 does not use its inode again, and it passes over each such inode
-//! whenever it creates a file nearby. Creating thousands of files can take ten times as long then. So nothing large must
-//! be deleted between two measurements.
+//! whenever it creates a file nearby. That makes the creation of thousands of files many times slower. So nothing large
+//! must be deleted between two measurements.
 
 use std::fs;
 use std::path::Path;
