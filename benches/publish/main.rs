@@ -77,6 +77,7 @@ fn main() {
     let extent = if quick.is_empty() { Extent::Full } else { Extent::Quick };
     let wanted = |name: &str| named.is_empty() || named.iter().any(|word| word == name);
 
+    // Dropped after `bench`, which discards its folders then.
     let _discarded = discard::Discarded;
     let sizes = pages.unwrap_or_else(|| edit::sizes(extent));
     let mut bench = Bench::new(extent);
